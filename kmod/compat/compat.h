@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The only place that knows kernels differ. Each ZCP_HAVE_x is the result of
+ * compiling kmod/compat/probes/x.c against the kernel that is built for, so
+ * that backports are seen as what they are.
+ */
+#ifndef ZCP_COMPAT_H
+#define ZCP_COMPAT_H
+
+#include "probed.h"
+
+#include <linux/bvec.h>
+#include <linux/fs.h>
+#include <linux/net.h>
+#include <linux/uio.h>
+#include <net/dst.h>
+
+#ifdef ZCP_HAVE_FOLIO_BATCH_H
+#include <linux/folio_batch.h>
+#else
+#include <linux/pagevec.h>
+#endif
+
+/* Folios that one struct folio_batch holds: the array's size is not named alike. */
+#define ZCP_FOLIO_BATCH_MAX	ARRAY_SIZE(((struct folio_batch *)0)->folios)
+
+static inline struct net_device *zcp_dst_dev(const struct dst_entry *dst)
+{
+#ifdef ZCP_HAVE_DST_DEV_RCU
+	return dst_dev_rcu(dst);
+#else
+	return dst->dev;
+#endif
+}
+
+/*
+ * A file whose reads a hierarchical storage manager must see with their range
+ * (FAN_PRE_ACCESS): the page cache alone must not answer for it.
+ */
+static inline bool zcp_file_has_hsm(const struct file *file)
+{
+#ifdef ZCP_HAVE_FSNOTIFY_HSM
+	return FMODE_FSNOTIFY_HSM(file->f_mode);
+#else
+	return false;
+#endif
+}
+
+/* Sends what TCP holds back because more was announced, and did not come. */
+static inline void zcp_flush(struct socket *sock)
+{
+#ifdef ZCP_HAVE_SPLICE_EOF
+	if (sock->ops->splice_eof)
+		sock->ops->splice_eof(sock);
+#endif
+}
+
+/**
+ * zcp_send_pages() - Give pages to a TCP socket by reference
+ * @sock: the socket
+ * @bv: the pages; an element lies within one folio
+ * @nr: number of elements
+ * @bytes: their total length
+ * @flags: MSG_DONTWAIT, MSG_NOSIGNAL, MSG_MORE
+ *
+ * The stack takes its own references and marks the fragments as shared.
+ *
+ * Return: bytes taken, possibly fewer than @bytes, or a negative errno.
+ */
+ssize_t zcp_send_pages(struct socket *sock, struct bio_vec *bv,
+		       unsigned int nr, size_t bytes, int flags);
+
+#endif /* ZCP_COMPAT_H */
