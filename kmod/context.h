@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef ZCP_CONTEXT_H
+#define ZCP_CONTEXT_H
+
+#include <linux/kref.h>
+#include <linux/poll.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/xarray.h>
+#include <linux/zcp.h>
+
+#include "limit.h"
+
+struct zjob;
+struct zlink;
+
+/**
+ * struct zctx - A context: what open("/dev/zcp") makes
+ * @ref: one of the open file, and one of each link that is not closed yet
+ * @user: who opened it
+ * @links: id → link; an entry holds a reference
+ * @next_link: where the search for a free link id begins
+ * @jobs: id → job, from acceptance until the event is read; holds a reference
+ * @lock: @events and @nr_events. Innermost: taken inside zlink.lock
+ * @events: final jobs whose event is unread, through zjob.entry, oldest first
+ * @wait: readers and pollers
+ * @nr_links: entries of @links
+ * @nr_jobs: entries of @jobs
+ * @inline_bytes: inline bytes that jobs in @jobs hold
+ *
+ * Life: made by open(2). release() closes every link; one that a worker is
+ * busy with is closed by that worker, so the context can outlive its file,
+ * but not its links. The last reference frees the jobs, which are all final
+ * then. While the file is open the module cannot be removed, and the module's
+ * exit waits until the last context is gone.
+ *
+ * An event takes no memory of its own: the job is its own record. So an event
+ * cannot be lost for want of memory.
+ */
+struct zctx {
+	struct kref ref;
+	struct zuser *user;
+	struct xarray links;
+	u32 next_link;
+	struct xarray jobs;
+
+	spinlock_t lock;
+	struct list_head events;
+	wait_queue_head_t wait;
+
+	atomic_t nr_links;
+	atomic_t nr_jobs;
+	atomic64_t inline_bytes;
+};
+
+struct zctx *zctx_new(void);
+void zctx_release(struct zctx *ctx);
+void zctx_put(struct zctx *ctx);
+void zctx_wait_all_gone(void);
+
+struct zlink *zctx_find_link(struct zctx *ctx, u32 id);
+struct zjob *zctx_find_job(struct zctx *ctx, u64 id);
+struct zjob *zctx_next_job(struct zctx *ctx, u64 id);
+
+/* event.c */
+void zctx_post(struct zctx *ctx, struct zjob *job);
+ssize_t zctx_read(struct zctx *ctx, char __user *buf, size_t len, bool nonblock);
+__poll_t zctx_poll(struct zctx *ctx, struct file *file, poll_table *wait);
+
+#endif /* ZCP_CONTEXT_H */

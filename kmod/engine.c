@@ -1,0 +1,699 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The engine: turns of a link. A turn pushes the current job until it is
+ * sent, the send queue is full, or its quota is used up; reports what was
+ * acknowledged; and arranges what will start the next turn.
+ */
+#include <linux/slab.h>
+#include <linux/tcp.h>
+#include <net/sock.h>
+#include <net/tcp.h>
+
+#include "compat/compat.h"
+#include "context.h"
+#include "job.h"
+#include "limit.h"
+#include "link.h"
+#include "trace.h"
+
+#define ZDELAY_MIN	max(HZ / 20, 1)	/* safety net: first, and at most */
+#define ZDELAY_MAX	(2 * HZ)
+#define ZJOB_COST	256	/* what an empty job takes off the quota */
+#define ZDELAY_NOMEM	max(HZ / 100, 1)
+
+/*
+ * Turns that only move cached pages, and turns that may wait for a disk: the
+ * latter must not take the workers of the former.
+ */
+static struct workqueue_struct *zengine_wq;
+static struct workqueue_struct *zengine_io_wq;
+
+int zengine_init(void)
+{
+	zengine_wq = alloc_workqueue("zcp", WQ_UNBOUND | WQ_FREEZABLE,
+				     2 * num_possible_cpus());
+	if (!zengine_wq)
+		return -ENOMEM;
+	zengine_io_wq = alloc_workqueue("zcp_io", WQ_UNBOUND | WQ_FREEZABLE,
+					128);
+	if (!zengine_io_wq) {
+		destroy_workqueue(zengine_wq);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void zengine_exit(void)
+{
+	destroy_workqueue(zengine_io_wq);
+	destroy_workqueue(zengine_wq);
+}
+
+static struct workqueue_struct *zlink_wq(const struct zlink *link)
+{
+	return test_bit(ZLINK_IO, &link->bits) ? zengine_io_wq : zengine_wq;
+}
+
+/**
+ * zlink_kick() - Let a worker take the link's next turn, as soon as it can
+ * @link: the link; the caller has a reference, or stands in its callback
+ */
+void zlink_kick(struct zlink *link)
+{
+	kref_get(&link->ref);
+	if (mod_delayed_work(zlink_wq(link), &link->work, 0))
+		zlink_put(link);
+}
+
+/* Let a worker take the next turn later, unless one is on its way already. */
+static void zlink_kick_later(struct zlink *link, unsigned long delay)
+{
+	kref_get(&link->ref);
+	if (!queue_delayed_work(zlink_wq(link), &link->work, delay))
+		zlink_put(link);
+}
+
+/**
+ * zlink_try_run() - Become the runner of a link
+ * @link: the link
+ *
+ * Return: true when the caller is the runner until zlink_end_run().
+ */
+bool zlink_try_run(struct zlink *link)
+{
+	return !test_and_set_bit_lock(ZLINK_RUNNING, &link->bits);
+}
+
+/**
+ * zlink_end_run() - Stop being the runner
+ * @link: the link
+ *
+ * Whoever came meanwhile and left a note gets a turn of a worker.
+ */
+void zlink_end_run(struct zlink *link)
+{
+	clear_bit_unlock(ZLINK_RUNNING, &link->bits);
+	smp_mb__after_atomic();
+	if (waitqueue_active(&link->idle))
+		wake_up_all(&link->idle);
+	if (test_and_clear_bit(ZLINK_AGAIN, &link->bits) ||
+	    (test_bit(ZLINK_ENDING, &link->bits) &&
+	     !test_bit(ZLINK_CLOSED, &link->bits)))
+		zlink_kick(link);
+}
+
+/*
+ * Become the runner, or leave a note for the one there is or the one that
+ * waits to be. Who waits goes first; it gives @waiters back before it looks
+ * at the notes.
+ */
+static bool zlink_run_or_note(struct zlink *link)
+{
+	if (!atomic_read(&link->waiters) && zlink_try_run(link))
+		return true;
+	set_bit(ZLINK_AGAIN, &link->bits);
+	smp_mb__after_atomic();
+	return !atomic_read(&link->waiters) && zlink_try_run(link);
+}
+
+/**
+ * zlink_wait_run() - Become the runner, after the one there is
+ * @link: the link
+ *
+ * Return: 0, or -EINTR after a fatal signal; workers then go on.
+ */
+int zlink_wait_run(struct zlink *link)
+{
+	int ret;
+
+	atomic_inc(&link->waiters);
+	ret = wait_event_killable(link->idle, zlink_try_run(link));
+	atomic_dec(&link->waiters);
+	if (!ret)
+		return 0;
+	zlink_kick(link);
+	return -EINTR;
+}
+
+/**
+ * zlink_una() - Up to where the peer has acknowledged
+ * @link: a link that is not closed
+ *
+ * When a connection has ended, what it had acknowledged then stays: a socket
+ * that is connected again starts with other sequence numbers. The mark
+ * %ZLINK_BROKEN is set before that can happen, and looked at after.
+ */
+u32 zlink_una(const struct zlink *link)
+{
+	u32 una = READ_ONCE(tcp_sk(link->sk)->snd_una);
+
+	smp_rmb();
+	if (test_bit(ZLINK_BROKEN, &link->bits)) {
+		smp_rmb();
+		una = link->final_una;
+	}
+	return una;
+}
+
+/* Acknowledged bytes of a job; conservative when others write as well. */
+static u64 zjob_acked(const struct zjob *job, u64 sent, u32 una)
+{
+	s32 open;
+
+	if (!READ_ONCE(job->pushed))
+		return 0;
+	smp_rmb();
+	open = READ_ONCE(job->end_seq) - una;
+	if (open <= 0)
+		return sent;
+	return sent > open ? sent - open : 0;
+}
+
+/**
+ * zlink_job_acked() - Read the progress of a job
+ * @link: its link
+ * @job: the job
+ * @state: out: its state
+ * @sent: out: bytes sent
+ *
+ * Return: bytes acknowledged; never too many.
+ */
+u64 zlink_job_acked(struct zlink *link, const struct zjob *job, u32 *state,
+		    u64 *sent)
+{
+	u64 acked;
+
+	spin_lock(&link->lock);
+	*state = job->state;
+	*sent = READ_ONCE(job->sent);
+	if (zjob_is_final(job))
+		acked = job->acked;
+	else
+		acked = zjob_acked(job, *sent, zlink_una(link));
+	spin_unlock(&link->lock);
+	return acked;
+}
+
+/**
+ * zlink_wake() - The socket has news; called in its wait queue
+ * @wait: our entry
+ * @mode: unused
+ * @sync: unused
+ * @key: what happened, as poll bits; NULL for a change of state
+ *
+ * Return: 0.
+ */
+int zlink_wake(wait_queue_entry_t *wait, unsigned int mode, int sync, void *key)
+{
+	struct zlink *link = container_of(wait, struct zlink, wait);
+	__poll_t events = key_to_poll(key);
+	struct sock *sk = link->sk;
+	bool kick = false;
+	int err;
+
+	if (events && !(events & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
+		return 0;
+
+	err = READ_ONCE(sk->sk_err);
+	if (err)
+		WRITE_ONCE(link->err, err);
+
+	if (READ_ONCE(sk->sk_state) == TCP_CLOSE &&
+	    !test_bit(ZLINK_BROKEN, &link->bits)) {
+		link->final_una = READ_ONCE(tcp_sk(sk)->snd_una);
+		smp_mb__before_atomic();
+		set_bit(ZLINK_BROKEN, &link->bits);
+		kick = true;
+	}
+	if (test_and_clear_bit(ZLINK_WANT_SPACE, &link->bits))
+		kick = true;
+	if (test_bit(ZLINK_WANT_ACK, &link->bits)) {
+		if (before(READ_ONCE(tcp_sk(sk)->snd_una),
+			   READ_ONCE(link->ack_seq)))
+			set_bit(SOCK_NOSPACE, &link->sock->flags);
+		else
+			kick = true;
+	}
+	if (kick) {
+		clear_bit(ZLINK_WANT_ACK, &link->bits);
+		trace_zcp_wake(link->id, (__force u32)events);
+		zlink_kick(link);
+	}
+	return 0;
+}
+
+/*
+ * The jobs that end together: taken off their list and made final under the
+ * lock, their list's references given back outside of it. A job that is final
+ * is in zctx.events through its entry, so they are remembered by number only.
+ */
+struct zended {
+	struct zjob *jobs[16];
+	unsigned int nr;
+};
+
+static void zended_put(struct zended *ended)
+{
+	while (ended->nr)
+		zjob_put(ended->jobs[--ended->nr]);
+}
+
+/* Make a job final. Returns false when @ended is full and wants a put. */
+static bool zlink_end_locked(struct zlink *link, struct zjob *job, u8 state,
+			     int error, u64 acked, struct zended *ended)
+{
+	list_del_init(&job->entry);
+	if (link->current_job == job)
+		link->current_job = NULL;
+	zjob_finish(job, state, error, acked);
+	ended->jobs[ended->nr++] = job;
+	return ended->nr < ARRAY_SIZE(ended->jobs);
+}
+
+static void zlink_note_acked(struct zjob *job)
+{
+	WRITE_ONCE(job->acked_ns, ktime_to_ns(ktime_sub(ktime_get(),
+							job->submitted)));
+	trace_zcp_ack(job->id, job->link_id, job->sent);
+}
+
+/* Report the jobs whose bytes are all acknowledged. */
+static bool zlink_reap(struct zlink *link)
+{
+	struct zended ended = {};
+	bool any = false, full;
+	struct zjob *job;
+	u32 una;
+
+	do {
+		full = false;
+		una = zlink_una(link);
+		spin_lock(&link->lock);
+		while (!full && !list_empty(&link->unacked)) {
+			job = list_first_entry(&link->unacked, struct zjob,
+					       entry);
+			if (before(una, job->end_seq))
+				break;
+			zlink_note_acked(job);
+			full = !zlink_end_locked(link, job, ZCP_STATE_DONE, 0,
+						 job->sent, &ended);
+			any = true;
+		}
+		spin_unlock(&link->lock);
+		zended_put(&ended);
+	} while (full);
+	return any;
+}
+
+/**
+ * zlink_finish_all() - End every job of a link
+ * @link: the link; the caller is its runner
+ * @una: what the peer has acknowledged
+ * @state: the final state of jobs that are not acknowledged by that
+ * @error: their errno
+ * @nr: incremented for each of them
+ * @bytes: their bytes sent are added
+ */
+void zlink_finish_all(struct zlink *link, u32 una, u8 state, int error,
+		      u32 *nr, u64 *bytes)
+{
+	struct zended ended = {};
+	struct zjob *job;
+	bool full;
+
+	do {
+		full = false;
+		spin_lock(&link->lock);
+		while (!full) {
+			bool sent = true;
+
+			job = list_first_entry_or_null(&link->unacked,
+						       struct zjob, entry);
+			if (!job) {
+				sent = false;
+				job = list_first_entry_or_null(&link->queue,
+							       struct zjob,
+							       entry);
+			}
+			if (!job)
+				break;
+			if (sent && !before(una, job->end_seq)) {
+				zlink_note_acked(job);
+				full = !zlink_end_locked(link, job,
+							 ZCP_STATE_DONE, 0,
+							 job->sent, &ended);
+				continue;
+			}
+			(*nr)++;
+			*bytes += job->sent;
+			full = !zlink_end_locked(link, job, state, error,
+						 zjob_acked(job, job->sent, una),
+						 &ended);
+		}
+		spin_unlock(&link->lock);
+		zended_put(&ended);
+	} while (full);
+}
+
+/* Cancel what is queued behind a job that ended part way. */
+static void zlink_cancel_queue(struct zlink *link)
+{
+	struct zended ended = {};
+	struct zjob *job;
+	bool full;
+
+	do {
+		full = false;
+		spin_lock(&link->lock);
+		while (!full) {
+			job = list_first_entry_or_null(&link->queue,
+						       struct zjob, entry);
+			if (!job)
+				break;
+			full = !zlink_end_locked(link, job, ZCP_STATE_CANCELLED,
+						 ECANCELED, 0, &ended);
+		}
+		spin_unlock(&link->lock);
+		zended_put(&ended);
+	} while (full);
+}
+
+/* End the current job. */
+static void zlink_end_current(struct zlink *link, struct zjob *job, u8 state,
+			      int error)
+{
+	struct zended ended = {};
+	bool part = state != ZCP_STATE_DONE && job->sent;
+	u32 una = zlink_una(link);
+
+	spin_lock(&link->lock);
+	zlink_end_locked(link, job, state, error,
+			 zjob_acked(job, job->sent, una), &ended);
+	spin_unlock(&link->lock);
+
+	if (part && !(link->flags & ZCP_LINK_CONTINUE))
+		zlink_cancel_queue(link);
+	zended_put(&ended);
+}
+
+/* The job at the head of the queue, which the runner begins with. */
+static struct zjob *zlink_begin(struct zlink *link)
+{
+	struct zjob *job;
+
+	spin_lock(&link->lock);
+	job = list_first_entry_or_null(&link->queue, struct zjob, entry);
+	if (job) {
+		WRITE_ONCE(job->state, ZCP_STATE_RUNNING);
+		link->current_job = job;
+		if (!job->io)
+			clear_bit(ZLINK_IO, &link->bits);
+	}
+	spin_unlock(&link->lock);
+	return job;
+}
+
+static void zlink_job_sent(struct zlink *link, struct zjob *job)
+{
+	if (job->complete == ZCP_COMPLETE_SENT) {
+		zlink_end_current(link, job, ZCP_STATE_DONE, 0);
+		return;
+	}
+	spin_lock(&link->lock);
+	WRITE_ONCE(job->state, ZCP_STATE_SENT);
+	list_move_tail(&job->entry, &link->unacked);
+	link->current_job = NULL;
+	spin_unlock(&link->lock);
+}
+
+/*
+ * Arrange to be called when something can be done. Returns true when it can
+ * be done now.
+ */
+static bool zlink_arm(struct zlink *link, bool want_space)
+{
+	struct sock *sk = link->sk;
+	bool want_ack = false;
+	struct zjob *job;
+
+	spin_lock(&link->lock);
+	job = list_first_entry_or_null(&link->unacked, struct zjob, entry);
+	if (job) {
+		want_ack = true;
+		WRITE_ONCE(link->ack_seq, job->end_seq);
+	}
+	spin_unlock(&link->lock);
+
+	if (!want_ack && !want_space)
+		return false;
+	if (want_ack)
+		set_bit(ZLINK_WANT_ACK, &link->bits);
+	if (want_space)
+		set_bit(ZLINK_WANT_SPACE, &link->bits);
+	set_bit(SOCK_NOSPACE, &link->sock->flags);
+	smp_mb__after_atomic();
+
+	if (zlink_is_ending(link))
+		return true;
+	if (want_ack && !before(zlink_una(link), READ_ONCE(link->ack_seq)))
+		return true;
+	if (want_space && (sk_stream_is_writeable(sk) || READ_ONCE(sk->sk_err) ||
+			   (READ_ONCE(sk->sk_shutdown) & SEND_SHUTDOWN)))
+		return true;
+
+	zlink_kick_later(link, link->delay);
+	link->delay = min_t(unsigned long, 2 * link->delay, ZDELAY_MAX);
+	return false;
+}
+
+/* The current job could not go on: block it, or go on when it can by now. */
+static bool zlink_block(struct zlink *link, struct zjob *job,
+			unsigned int *stalls)
+{
+	trace_zcp_block(job->id, link->id, job->sent);
+	spin_lock(&link->lock);
+	WRITE_ONCE(job->state, ZCP_STATE_BLOCKED);
+	spin_unlock(&link->lock);
+
+	if (!zlink_arm(link, true))
+		return false;
+	/*
+	 * There is room, but the socket took nothing, more than once: it is
+	 * short of memory. Give it time.
+	 */
+	if (++*stalls < 3)
+		return true;
+	zlink_kick_later(link, ZDELAY_NOMEM);
+	return false;
+}
+
+/* One turn of the runner. */
+static void zlink_turn(struct zlink *link, bool may_read, s64 *quota)
+{
+	struct zbatch *batch = NULL;
+	unsigned int stalls = 0;
+	struct zjob *job;
+	u64 bytes, was;
+	u32 nr;
+
+	clear_bit(ZLINK_WANT_SPACE, &link->bits);
+	clear_bit(ZLINK_WANT_ACK, &link->bits);
+
+	for (;;) {
+		if (test_bit(ZLINK_CLOSED, &link->bits))
+			break;
+		if (test_bit(ZLINK_ENDING, &link->bits)) {
+			zlink_close(link);
+			break;
+		}
+		if (zlink_reap(link))
+			link->delay = ZDELAY_MIN;
+		if (test_bit(ZLINK_BROKEN, &link->bits)) {
+			smp_rmb();
+			zlink_finish_all(link, zlink_una(link),
+					 ZCP_STATE_FAILED,
+					 READ_ONCE(link->err) ?: ECONNRESET,
+					 &nr, &bytes);
+			break;
+		}
+		job = zlink_begin(link);
+		if (!job) {
+			if (zlink_arm(link, false))
+				continue;
+			break;
+		}
+		if (!batch) {
+			batch = kmalloc(sizeof(*batch), GFP_KERNEL);
+			if (!batch) {
+				zlink_kick_later(link, ZDELAY_NOMEM);
+				break;
+			}
+		}
+
+		was = job->sent;
+		switch (zjob_push(job, batch, quota, may_read)) {
+		case ZPUSH_SENT:
+			*quota -= ZJOB_COST;
+			zlink_job_sent(link, job);
+			link->delay = ZDELAY_MIN;
+			stalls = 0;
+			continue;
+		case ZPUSH_FAILED:
+			zlink_end_current(link, job, ZCP_STATE_FAILED,
+					  job->error);
+			continue;
+		case ZPUSH_STOPPED:
+			if (READ_ONCE(job->cancel))
+				zlink_end_current(link, job,
+						  ZCP_STATE_CANCELLED,
+						  ECANCELED);
+			continue;
+		case ZPUSH_BLOCKED:
+			if (job->sent != was) {
+				link->delay = ZDELAY_MIN;
+				stalls = 0;
+			}
+			if (zlink_block(link, job, &stalls))
+				continue;
+			break;
+		case ZPUSH_QUOTA:
+			zlink_kick(link);
+			break;
+		case ZPUSH_IO:
+			job->io = true;
+			set_bit(ZLINK_IO, &link->bits);
+			zlink_kick(link);
+			break;
+		case ZPUSH_NOMEM:
+			zlink_kick_later(link, ZDELAY_NOMEM);
+			break;
+		}
+		break;
+	}
+	kfree(batch);
+}
+
+/**
+ * zlink_work() - A worker's turn
+ * @work: zlink.work
+ */
+void zlink_work(struct work_struct *work)
+{
+	struct zlink *link = container_of(to_delayed_work(work), struct zlink,
+					  work);
+	s64 quota = max(READ_ONCE(zcp_quota_bytes), PAGE_SIZE);
+
+	if (zlink_run_or_note(link)) {
+		zlink_turn(link, test_bit(ZLINK_IO, &link->bits), &quota);
+		zlink_end_run(link);
+	}
+	zlink_put(link);
+}
+
+/**
+ * zlink_queue() - Queue a job
+ * @link: its link
+ * @job: the job; a reference goes to the list
+ *
+ * Return: 0, -ENOENT when the link is ending, or -ESHUTDOWN.
+ */
+int zlink_queue(struct zlink *link, struct zjob *job)
+{
+	int ret = 0;
+
+	spin_lock(&link->lock);
+	if (test_bit(ZLINK_ENDING, &link->bits)) {
+		ret = -ENOENT;
+	} else if (test_bit(ZLINK_BROKEN, &link->bits)) {
+		ret = -ESHUTDOWN;
+	} else {
+		kref_get(&job->ref);
+		list_add_tail(&job->entry, &link->queue);
+	}
+	spin_unlock(&link->lock);
+	return ret;
+}
+
+/**
+ * zlink_push_now() - The submitter's own turn
+ * @link: the link it has queued jobs on
+ * @quota: bytes it may push; what was is taken off
+ *
+ * Never waits for a disk or another runner. When somebody else is the runner,
+ * or the quota is used up, workers go on.
+ */
+void zlink_push_now(struct zlink *link, s64 *quota)
+{
+	if (*quota <= 0) {
+		zlink_kick(link);
+		return;
+	}
+	if (zlink_run_or_note(link)) {
+		zlink_turn(link, false, quota);
+		zlink_end_run(link);
+	}
+}
+
+/**
+ * zlink_cancel_job() - Cancel one job
+ * @link: its link
+ * @job: the job
+ * @cancelled: out: 1 when this call has cancelled it, else 0
+ *
+ * Return: 0, or -EINTR after a fatal signal; the job then ends by itself.
+ */
+int zlink_cancel_job(struct zlink *link, struct zjob *job, u32 *cancelled)
+{
+	struct zended ended = {};
+	bool ours = false;
+	u32 una = 0;
+
+	*cancelled = 0;
+	spin_lock(&link->lock);
+	if (zjob_is_final(job)) {
+		spin_unlock(&link->lock);
+		return 0;
+	}
+	if (job != link->current_job) {
+		una = zlink_una(link);
+		zlink_end_locked(link, job, ZCP_STATE_CANCELLED, ECANCELED,
+				 zjob_acked(job, job->sent, una), &ended);
+		*cancelled = 1;
+		spin_unlock(&link->lock);
+		zended_put(&ended);
+		return 0;
+	}
+	ours = !job->cancel;
+	WRITE_ONCE(job->cancel, true);
+	spin_unlock(&link->lock);
+
+	/* The runner stops at its next step; when there is none, be it. */
+	if (zlink_wait_run(link))
+		return -EINTR;
+	if (!zjob_is_final(job))
+		zlink_end_current(link, job, ZCP_STATE_CANCELLED, ECANCELED);
+	zlink_end_run(link);
+	*cancelled = ours && job->state == ZCP_STATE_CANCELLED;
+	return 0;
+}
+
+/**
+ * zlink_cancel_all() - Cancel every job of a link
+ * @link: the link
+ * @cancelled: out: jobs that this has cancelled
+ * @bytes: out: bytes of them that were sent
+ *
+ * Return: 0, or -EINTR after a fatal signal; nothing was cancelled then.
+ */
+int zlink_cancel_all(struct zlink *link, u32 *cancelled, u64 *bytes)
+{
+	*cancelled = 0;
+	*bytes = 0;
+	if (zlink_wait_run(link))
+		return -EINTR;
+	if (!test_bit(ZLINK_CLOSED, &link->bits))
+		zlink_finish_all(link, zlink_una(link), ZCP_STATE_CANCELLED,
+				 ECANCELED, cancelled, bytes);
+	zlink_end_run(link);
+	return 0;
+}

@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Jobs: pushing their segments, their end, and what is told about them. */
+#include <linux/memcontrol.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/tcp.h>
+#include <net/sock.h>
+#include <net/tcp.h>
+
+#include "compat/compat.h"
+#include "context.h"
+#include "job.h"
+#include "link.h"
+#include "source.h"
+#include "trace.h"
+
+#define ZSPLICE_BYTES	(256 * 1024)	/* one visit to the file system */
+#define ZPUSH_MIN_BYTES	(64 * 1024)	/* look up at least this much */
+
+static void zjob_let_go_files(struct zjob *job)
+{
+	u32 i;
+
+	for (i = 0; i < job->nr_segs; i++) {
+		if (job->segs[i].file)
+			fput(job->segs[i].file);
+		job->segs[i].file = NULL;
+	}
+}
+
+static void zjob_free(struct kref *ref)
+{
+	struct zjob *job = container_of(ref, struct zjob, ref);
+
+	zjob_let_go_files(job);
+	kvfree(job->inline_data);
+	mem_cgroup_put(job->memcg);
+	put_cred(job->cred);
+	if (job->link)
+		zlink_put(job->link);
+	kfree(job);
+}
+
+void zjob_put(struct zjob *job)
+{
+	kref_put(&job->ref, zjob_free);
+}
+
+/**
+ * zjob_forget() - A job's record is not wanted any more
+ * @ctx: its context
+ * @job: a final job that is out of zctx.jobs; that reference is given back
+ *
+ * The files are let go here and not by the last reference, so that they are
+ * free for the reader of the event even when a worker still holds the job.
+ */
+void zjob_forget(struct zctx *ctx, struct zjob *job)
+{
+	atomic64_sub(job->inline_len, &ctx->inline_bytes);
+	zlimit_give(&ctx->nr_jobs);
+	zlimit_give(&ctx->user->jobs);
+	zjob_let_go_files(job);
+	zjob_put(job);
+}
+
+/**
+ * zjob_finish() - Make a job final, and post its event
+ * @job: a job that is not final and is in no list
+ * @state: the final state
+ * @error: errno, positive, or 0
+ * @acked: bytes known to be acknowledged
+ *
+ * The caller holds zlink.lock, and gives back the list's reference after it.
+ */
+void zjob_finish(struct zjob *job, u8 state, int error, u64 acked)
+{
+	lockdep_assert_held(&job->link->lock);
+
+	job->end_ns = ktime_to_ns(ktime_sub(ktime_get(), job->submitted));
+	job->acked = acked;
+	job->error = error;
+	WRITE_ONCE(job->state, state);
+	trace_zcp_done(job->id, job->link_id, state, error, job->sent, acked);
+	zctx_post(job->link->ctx, job);
+}
+
+/* The current segment is through. */
+static void zjob_next_segment(struct zjob *job)
+{
+	WRITE_ONCE(job->seg, job->seg + 1);
+	if (job->seg < job->nr_segs && job->segs[job->seg].file)
+		file_ra_state_init(&job->ra,
+				   job->segs[job->seg].file->f_mapping);
+}
+
+/* Does any byte follow the current segment? */
+static bool zjob_has_more(const struct zjob *job)
+{
+	u32 i;
+
+	for (i = job->seg + 1; i < job->nr_segs; i++) {
+		if (job->segs[i].left)
+			return true;
+	}
+	return false;
+}
+
+static void zjob_advance(struct zjob *job, struct zseg *seg, size_t n)
+{
+	struct sock *sk = job->link->sk;
+
+	seg->pos += n;
+	seg->left -= min_t(u64, n, seg->left);
+
+	/*
+	 * zjob_status() reads @sent before @end_seq: with both stores in this
+	 * order it can see too few acknowledged bytes, but not too many.
+	 */
+	WRITE_ONCE(job->end_seq, READ_ONCE(tcp_sk(sk)->write_seq));
+	WRITE_ONCE(job->pushed, true);
+	smp_wmb();
+	WRITE_ONCE(job->sent, job->sent + n);
+}
+
+/*
+ * How many bytes to look up: what the send queue has room for, so that pages
+ * are not taken only to be let go again.
+ */
+static size_t zjob_window(struct sock *sk, u64 left, s64 quota)
+{
+	long room = max_t(long, sk_stream_wspace(sk), ZPUSH_MIN_BYTES);
+
+	return min3(left, (u64)quota, (u64)room);
+}
+
+static ssize_t zseg_push_file(struct zjob *job, struct zseg *seg,
+			      struct zpush *push, struct zbatch *batch,
+			      s64 quota, bool may_read, bool *need_read,
+			      bool *send_failed)
+{
+	struct sock *sk = push->sock->sk;
+	struct zread rd = {
+		.file = seg->file,
+		.pos = seg->pos,
+		.ra = may_read ? &job->ra : NULL,
+	};
+	bool more = zjob_has_more(job);
+	ssize_t n;
+
+	if (seg->to_eof) {
+		loff_t size = i_size_read(file_inode(seg->file));
+
+		seg->left = size > seg->pos ? size - seg->pos : 0;
+		if (!seg->left && zsource_is_cached(seg->file))
+			return 0;
+	}
+
+	if (zsource_is_cached(seg->file)) {
+		rd.len = zjob_window(sk, seg->left, quota);
+		if (zsource_lookup(&rd, batch)) {
+			*send_failed = true;
+			n = zpush_pages(push, batch->bv, batch->nr,
+					batch->bytes, false,
+					more || batch->bytes < seg->left);
+			zbatch_release(batch);
+			return n;
+		}
+		if (seg->pos >= i_size_read(file_inode(seg->file)))
+			return 0;
+	}
+
+	if (!may_read) {
+		*need_read = true;
+		return -EAGAIN;
+	}
+	rd.len = min_t(u64, seg->left ?: PAGE_SIZE, ZSPLICE_BYTES);
+	n = zsource_splice(&rd, push, more || rd.len < seg->left, send_failed);
+	if (n > 0)
+		job->ra.prev_pos = rd.pos + n - 1;
+	return n;
+}
+
+static bool zjob_must_stop(const struct zjob *job)
+{
+	return READ_ONCE(job->cancel) || zlink_is_ending(job->link);
+}
+
+/* The send queue is full, unless an error waits to be collected there. */
+static bool zsock_is_full(const struct sock *sk)
+{
+	return !sk_stream_memory_free(sk) && !READ_ONCE(sk->sk_err) &&
+	       !(READ_ONCE(sk->sk_shutdown) & SEND_SHUTDOWN);
+}
+
+static enum zpush_result zjob_push_segments(struct zjob *job,
+					    struct zpush *push,
+					    struct zbatch *batch, s64 *quota,
+					    bool may_read)
+{
+	while (job->seg < job->nr_segs) {
+		struct zseg *seg = &job->segs[job->seg];
+		bool need_read = false, send_failed = true;
+		ssize_t n;
+
+		if (!seg->left && !seg->to_eof) {
+			zjob_next_segment(job);
+			continue;
+		}
+		if (zjob_must_stop(job))
+			return ZPUSH_STOPPED;
+		if (*quota <= 0)
+			return ZPUSH_QUOTA;
+		if (zsock_is_full(push->sock->sk))
+			return ZPUSH_BLOCKED;
+
+		push->small = seg->small;
+		if (seg->file)
+			n = zseg_push_file(job, seg, push, batch, *quota,
+					   may_read, &need_read, &send_failed);
+		else
+			n = zpush_data(push, seg->data + seg->pos, seg->left,
+				       zjob_has_more(job));
+		if (n > 0) {
+			*quota -= n;
+			zjob_advance(job, seg, n);
+			continue;
+		}
+		if (need_read)
+			return ZPUSH_IO;
+		if (n == 0 && seg->to_eof) {
+			seg->left = 0;
+			seg->to_eof = false;
+			continue;
+		}
+		if (n == 0) {
+			job->error = ENODATA;
+			return ZPUSH_FAILED;
+		}
+		if (send_failed && n == -EAGAIN)
+			return ZPUSH_BLOCKED;
+		if (n == -ENOMEM || (send_failed && n == -ENOBUFS))
+			return ZPUSH_NOMEM;
+		if (push->refused)
+			job->count.refused = push->refused;
+		job->error = -n;
+		return ZPUSH_FAILED;
+	}
+	return ZPUSH_SENT;
+}
+
+/**
+ * zjob_push() - Push a job into its socket as far as it goes
+ * @job: the current job of a link; the caller is the link's runner
+ * @batch: memory to work with
+ * @quota: bytes that may be pushed; what was is taken off
+ * @may_read: the caller may wait for the disk
+ *
+ * Works with the submitter's credentials and memory cgroup, and holds no lock.
+ *
+ * Return: how it ended.
+ */
+enum zpush_result zjob_push(struct zjob *job, struct zbatch *batch,
+			    s64 *quota, bool may_read)
+{
+	struct zpush push = {
+		.sock = job->link->sock,
+		.job = job->id,
+		.count = &job->count,
+		.mode = job->mode,
+		.held = job->held,
+		.flags = MSG_DONTWAIT,
+	};
+	struct mem_cgroup *old_memcg;
+	enum zpush_result result;
+	const struct cred *old;
+
+	old = override_creds(job->cred);
+	old_memcg = set_active_memcg(job->memcg);
+	result = zjob_push_segments(job, &push, batch, quota, may_read);
+	/* No more bytes come, whatever was announced: let TCP send the last. */
+	if (push.held && (result == ZPUSH_SENT || result == ZPUSH_STOPPED ||
+			  result == ZPUSH_FAILED))
+		zcp_flush(push.sock);
+	job->held = push.held;
+	set_active_memcg(old_memcg);
+	revert_creds(old);
+
+	if (result == ZPUSH_SENT) {
+		struct sock *sk = job->link->sk;
+
+		WRITE_ONCE(job->total, job->sent);
+		if (!job->pushed) {
+			job->end_seq = READ_ONCE(tcp_sk(sk)->write_seq);
+			WRITE_ONCE(job->pushed, true);
+		}
+		job->sent_ns = ktime_to_ns(ktime_sub(ktime_get(),
+						     job->submitted));
+	}
+	return result;
+}
+
+/* Where the job is in its current segment. */
+static u64 zjob_position(const struct zjob *job, u32 *segment)
+{
+	*segment = READ_ONCE(job->seg);
+	if (*segment < job->nr_segs)
+		return READ_ONCE(job->segs[*segment].pos);
+	return READ_ONCE(job->segs[job->nr_segs - 1].pos);
+}
+
+/**
+ * zjob_event() - Fill in the record of a final job
+ * @job: the job
+ * @ev: the record
+ */
+void zjob_event(const struct zjob *job, struct zcp_event *ev)
+{
+	memset(ev, 0, sizeof(*ev));
+	ev->size = sizeof(*ev);
+	ev->type = ZCP_EVENT_FINAL;
+	ev->job = job->id;
+	ev->user_data = job->user_data;
+	ev->link = job->link_id;
+	ev->state = job->state;
+	ev->error = job->error;
+	ev->copy_reason = zcount_reason(&job->count);
+	ev->copy_reasons = zcount_reasons(&job->count);
+	ev->position = zjob_position(job, &ev->segment);
+	ev->bytes_sent = job->sent;
+	ev->bytes_acked = job->acked;
+	ev->bytes_zerocopy = job->count.zerocopy;
+	ev->bytes_copied = zcount_copied(&job->count);
+	ev->submit_ns = ktime_to_ns(job->submitted);
+	ev->sent_ns = job->sent_ns;
+	ev->acked_ns = job->acked_ns;
+	ev->end_ns = job->end_ns;
+}
+
+/**
+ * zjob_status() - Fill in where a job is
+ * @job: the job
+ * @st: @st->size and @st->flags are kept, the rest is written
+ */
+void zjob_status(const struct zjob *job, struct zcp_status *st)
+{
+	u32 i;
+
+	st->job = job->id;
+	st->user_data = job->user_data;
+	st->link = job->link_id;
+	st->mode = job->mode;
+	st->complete = job->complete;
+	st->nr_segments = job->nr_segs;
+	st->bytes_acked = zlink_job_acked(job->link, job, &st->state,
+					  &st->bytes_sent);
+	st->error = zjob_is_final(job) ? job->error : 0;
+	st->copy_reason = zcount_reason(&job->count);
+	st->position = zjob_position(job, &st->segment);
+	st->bytes_zerocopy = READ_ONCE(job->count.zerocopy);
+	st->bytes_copied = zcount_copied(&job->count);
+	st->bytes_total = READ_ONCE(job->total);
+	st->submit_ns = ktime_to_ns(job->submitted);
+	st->sent_ns = READ_ONCE(job->sent_ns);
+	st->acked_ns = READ_ONCE(job->acked_ns);
+	st->end_ns = zjob_is_final(job) ? job->end_ns : 0;
+	for (i = 0; i < ZCP_REASON_COUNT; i++)
+		st->copied[i] = READ_ONCE(job->count.copied[i]);
+}

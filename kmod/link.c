@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Links: making and closing them. The engine drives them. */
+#include <linux/file.h>
+#include <linux/hashtable.h>
+#include <linux/poll.h>
+#include <linux/slab.h>
+#include <linux/tcp.h>
+#include <net/sock.h>
+
+#include "compat/compat.h"
+#include "context.h"
+#include "job.h"
+#include "link.h"
+#include "transmit.h"
+
+/* Linked sockets, so that two links never mix their jobs on one wire. */
+static DEFINE_HASHTABLE(zlink_socks, 10);
+static DEFINE_SPINLOCK(zlink_socks_lock);
+
+static bool zlink_claim_sock(struct zlink *link)
+{
+	struct zlink *other;
+	bool free = true;
+
+	spin_lock(&zlink_socks_lock);
+	hash_for_each_possible(zlink_socks, other, node,
+			       (unsigned long)link->sk) {
+		if (other->sk == link->sk) {
+			free = false;
+			break;
+		}
+	}
+	if (free)
+		hash_add(zlink_socks, &link->node, (unsigned long)link->sk);
+	spin_unlock(&zlink_socks_lock);
+	return free;
+}
+
+static void zlink_yield_sock(struct zlink *link)
+{
+	spin_lock(&zlink_socks_lock);
+	hash_del(&link->node);
+	spin_unlock(&zlink_socks_lock);
+}
+
+static void zlink_free(struct kref *ref)
+{
+	kfree(container_of(ref, struct zlink, ref));
+}
+
+void zlink_put(struct zlink *link)
+{
+	kref_put(&link->ref, zlink_free);
+}
+
+struct zlink_poll {
+	poll_table table;
+	struct zlink *link;
+};
+
+static void zlink_add_wait(struct file *file, wait_queue_head_t *wqh,
+			   poll_table *table)
+{
+	struct zlink *link = container_of(table, struct zlink_poll, table)->link;
+
+	if (link->wqh)
+		return;
+	link->wqh = wqh;
+	add_wait_queue(wqh, &link->wait);
+}
+
+/* Stand in the socket's wait queue, as a poller does. */
+static int zlink_listen(struct zlink *link)
+{
+	struct zlink_poll poll = { .link = link };
+
+	init_waitqueue_func_entry(&link->wait, zlink_wake);
+	init_poll_funcptr(&poll.table, zlink_add_wait);
+	vfs_poll(link->sock->file, &poll.table);
+	return link->wqh ? 0 : -EOPNOTSUPP;
+}
+
+static int zlink_take_limits(struct zctx *ctx, u32 *limit)
+{
+	if (!zlimit_take(&ctx->nr_links, zcp_max_links)) {
+		*limit = ZCP_LIMIT_LINKS;
+		return -EAGAIN;
+	}
+	if (!zlimit_take(&ctx->user->links, zcp_max_user_links)) {
+		zlimit_give(&ctx->nr_links);
+		*limit = ZCP_LIMIT_USER_LINKS;
+		return -EAGAIN;
+	}
+	return 0;
+}
+
+static void zlink_give_limits(struct zctx *ctx)
+{
+	zlimit_give(&ctx->user->links);
+	zlimit_give(&ctx->nr_links);
+}
+
+/**
+ * zlink_new() - Link a socket
+ * @ctx: the context
+ * @req: the request; its outputs are filled in
+ * @out: the link
+ *
+ * The id is reserved but not found by look-ups: zlink_publish() ends that, or
+ * zlink_abandon() and zlink_put() undo the link.
+ *
+ * Return: 0 or a negative errno.
+ */
+int zlink_new(struct zctx *ctx, struct zcp_link *req, struct zlink **out)
+{
+	struct zlink *link;
+	struct socket *sock;
+	int ret;
+
+	req->limit = ZCP_LIMIT_NONE;
+	if (req->flags & ~ZCP_LINK_CONTINUE)
+		return -EOPNOTSUPP;
+
+	sock = sockfd_lookup(req->fd, &ret);
+	if (!sock)
+		return ret;
+	ret = zsock_check(sock);
+	if (ret)
+		goto err_sock;
+
+	ret = zlink_take_limits(ctx, &req->limit);
+	if (ret)
+		goto err_sock;
+
+	link = kzalloc(sizeof(*link), GFP_KERNEL_ACCOUNT);
+	if (!link) {
+		ret = -ENOMEM;
+		goto err_limits;
+	}
+	kref_init(&link->ref);
+	link->flags = req->flags;
+	link->ctx = ctx;
+	link->sock = sock;
+	link->sk = sock->sk;
+	spin_lock_init(&link->lock);
+	INIT_LIST_HEAD(&link->queue);
+	INIT_LIST_HEAD(&link->unacked);
+	INIT_DELAYED_WORK(&link->work, zlink_work);
+	init_waitqueue_head(&link->idle);
+	atomic_set(&link->waiters, 0);
+	link->delay = 1;
+
+	if (!zlink_claim_sock(link)) {
+		ret = -EBUSY;
+		goto err_link;
+	}
+	ret = xa_alloc_cyclic(&ctx->links, &link->id, NULL, xa_limit_32b,
+			      &ctx->next_link, GFP_KERNEL_ACCOUNT);
+	if (ret < 0)
+		goto err_claim;
+	ret = zlink_listen(link);
+	if (ret)
+		goto err_id;
+
+	/* The connection may have ended before we stood in the queue. */
+	ret = zsock_check(sock);
+	if (ret)
+		goto err_listen;
+
+	kref_get(&ctx->ref);
+	zpath_describe(link->sk, req);
+	req->link = link->id;
+	*out = link;
+	return 0;
+
+err_listen:
+	remove_wait_queue(link->wqh, &link->wait);
+	/* The queue's lock is free: the callback has ended; it may have kicked. */
+	if (cancel_delayed_work_sync(&link->work))
+		zlink_put(link);
+err_id:
+	xa_erase(&ctx->links, link->id);
+err_claim:
+	zlink_yield_sock(link);
+err_link:
+	zlink_put(link);
+err_limits:
+	zlink_give_limits(ctx);
+err_sock:
+	sockfd_put(sock);
+	return ret;
+}
+
+/**
+ * zlink_publish() - Let look-ups find a new link
+ * @link: the link; the caller's reference goes to zctx.links
+ */
+void zlink_publish(struct zlink *link)
+{
+	xa_store(&link->ctx->links, link->id, link, GFP_KERNEL_ACCOUNT);
+}
+
+/**
+ * zlink_close() - Close a link that is ending
+ * @link: the link; the caller is its runner
+ *
+ * Return: jobs that were cancelled by it.
+ */
+u32 zlink_close(struct zlink *link)
+{
+	struct zctx *ctx = link->ctx;
+	u64 bytes = 0;
+	u32 nr = 0;
+
+	if (test_and_set_bit(ZLINK_CLOSED, &link->bits))
+		return 0;
+
+	remove_wait_queue(link->wqh, &link->wait);
+	if (cancel_delayed_work(&link->work))
+		zlink_put(link);
+	zlink_yield_sock(link);
+
+	zlink_finish_all(link, zlink_una(link), ZCP_STATE_CANCELLED, ECANCELED,
+			 &nr, &bytes);
+
+	spin_lock(&link->lock);
+	link->sk = NULL;
+	spin_unlock(&link->lock);
+	sockfd_put(link->sock);
+	link->sock = NULL;
+
+	zlink_give_limits(ctx);
+	link->ctx = NULL;
+	zctx_put(ctx);
+	return nr;
+}
+
+/**
+ * zlink_unlink() - End a link, and wait until that is so
+ * @link: a link that is out of zctx.links
+ * @cancelled: out: jobs that were cancelled by it
+ *
+ * Return: 0, or -EINTR when a fatal signal came first; the link then ends
+ * without the caller.
+ */
+int zlink_unlink(struct zlink *link, u32 *cancelled)
+{
+	*cancelled = 0;
+	set_bit(ZLINK_ENDING, &link->bits);
+	if (zlink_wait_run(link))
+		return -EINTR;
+	*cancelled = zlink_close(link);
+	zlink_end_run(link);
+	return 0;
+}
+
+/**
+ * zlink_abandon() - End a link because its context ends
+ * @link: a link that is out of zctx.links
+ *
+ * A worker may be busy with the link inside a file system. It is waited for
+ * only for a moment, so that a disk or server that does not answer cannot
+ * hold up close(2); the worker then closes the link when it comes back.
+ */
+void zlink_abandon(struct zlink *link)
+{
+	set_bit(ZLINK_ENDING, &link->bits);
+	if (wait_event_killable_timeout(link->idle, zlink_try_run(link),
+					HZ) <= 0) {
+		zlink_kick(link);
+		return;
+	}
+	zlink_close(link);
+	zlink_end_run(link);
+}

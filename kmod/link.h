@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef ZCP_LINK_H
+#define ZCP_LINK_H
+
+#include <linux/kref.h>
+#include <linux/net.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <linux/zcp.h>
+
+struct zctx;
+struct zjob;
+
+/* Bits of zlink.bits */
+enum {
+	ZLINK_RUNNING,		/* somebody is the runner */
+	ZLINK_AGAIN,		/* there is news for the runner */
+	ZLINK_ENDING,		/* to be closed; never taken back */
+	ZLINK_CLOSED,		/* closed: no socket, no jobs */
+	ZLINK_BROKEN,		/* the connection has ended; never taken back */
+	ZLINK_WANT_SPACE,	/* the runner waits for room in the send queue */
+	ZLINK_WANT_ACK,		/* the runner waits for @ack_seq */
+	ZLINK_IO,		/* the next turn may wait for the disk */
+};
+
+/**
+ * struct zlink - A link: a TCP socket and the FIFO of its jobs
+ * @ref: one of zctx.links, one of each job, of queued work, of each look-up
+ * @id: in its context
+ * @flags: ZCP_LINK_*
+ * @ctx: its context, with a reference until closed
+ * @sock: the socket, with a reference to its file until closed
+ * @sk: @sock->sk; NULL when closed (changed under @lock)
+ * @node: in the table of linked sockets, until closed
+ * @lock: @queue, @unacked, @current_job, the states of jobs
+ * @queue: jobs that are not sent, oldest first
+ * @unacked: jobs that are sent and wait for their acknowledgement
+ * @current_job: the first of @queue, when the runner has begun with it
+ * @bits: ZLINK_*
+ * @ack_seq: the sequence number that the runner waits to see acknowledged
+ * @final_una: what was acknowledged when the connection ended
+ * @err: the last error of the socket that was seen, positive
+ * @wqh: the socket's wait queue
+ * @wait: our entry in it
+ * @work: the next turn
+ * @idle: waiters for ZLINK_RUNNING to be free
+ * @waiters: calls that wait to be the runner; they go first
+ * @delay: of the safety net, in jiffies
+ *
+ * The runner: whoever holds the bit ZLINK_RUNNING, which is a submitter, a
+ * worker, or a call that ends something. Only the runner pushes, begins and
+ * closes. The bit is not a lock that anybody must wait for: a submitter and a
+ * worker leave a note (ZLINK_AGAIN) and go, a cancelling call waits killably,
+ * and close(2) waits only for a moment; whoever ends a run looks at the notes.
+ *
+ * Lock order: zlink.lock → zctx.lock → the context's wait queue. Both locks
+ * are taken in process context only, and nothing sleeps under them. The wait
+ * entry's callback runs in softirq under the lock of the socket's wait queue
+ * and takes no lock: it reads the socket, sets bits, and queues work.
+ *
+ * Ordering: the runner sets a WANT bit and SOCK_NOSPACE, then looks at the
+ * socket again; TCP changes the socket, then looks at SOCK_NOSPACE and calls
+ * us. One of the two sees the other. A slow timer is the safety net for what
+ * TCP does not announce: an acknowledgement while the send queue stays full.
+ *
+ * Life: made by LINK, in zctx.links until UNLINK or release(), closed once by
+ * the runner that finds ZLINK_ENDING. A closed link has no jobs and no socket;
+ * jobs whose events are unread keep the structure.
+ */
+struct zlink {
+	struct kref ref;
+	u32 id;
+	u32 flags;
+	struct zctx *ctx;
+	struct socket *sock;
+	struct sock *sk;
+	struct hlist_node node;
+
+	spinlock_t lock;
+	struct list_head queue;
+	struct list_head unacked;
+	struct zjob *current_job;
+
+	unsigned long bits;
+	u32 ack_seq;
+	u32 final_una;
+	int err;
+
+	wait_queue_head_t *wqh;
+	wait_queue_entry_t wait;
+	struct delayed_work work;
+	wait_queue_head_t idle;
+	atomic_t waiters;
+	unsigned long delay;
+};
+
+static inline bool zlink_is_ending(const struct zlink *link)
+{
+	return test_bit(ZLINK_ENDING, &link->bits) ||
+	       test_bit(ZLINK_BROKEN, &link->bits);
+}
+
+/* link.c */
+int zlink_new(struct zctx *ctx, struct zcp_link *req, struct zlink **out);
+void zlink_publish(struct zlink *link);
+void zlink_put(struct zlink *link);
+int zlink_unlink(struct zlink *link, u32 *cancelled);
+void zlink_abandon(struct zlink *link);
+u32 zlink_close(struct zlink *link);
+
+/* engine.c */
+int zengine_init(void);
+void zengine_exit(void);
+bool zlink_try_run(struct zlink *link);
+void zlink_end_run(struct zlink *link);
+void zlink_kick(struct zlink *link);
+int zlink_wake(wait_queue_entry_t *wait, unsigned int mode, int sync, void *key);
+void zlink_work(struct work_struct *work);
+int zlink_queue(struct zlink *link, struct zjob *job);
+void zlink_push_now(struct zlink *link, s64 *quota);
+int zlink_cancel_job(struct zlink *link, struct zjob *job, u32 *cancelled);
+int zlink_cancel_all(struct zlink *link, u32 *cancelled, u64 *bytes);
+void zlink_finish_all(struct zlink *link, u32 una, u8 state, int error,
+		      u32 *nr, u64 *bytes);
+int zlink_wait_run(struct zlink *link);
+u32 zlink_una(const struct zlink *link);
+u64 zlink_job_acked(struct zlink *link, const struct zjob *job, u32 *state,
+		    u64 *sent);
+
+#endif /* ZCP_LINK_H */

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The module: load and unload. */
+#include <linux/module.h>
+
+#include "context.h"
+#include "dev.h"
+#include "link.h"
+
+static int __init zcp_init(void)
+{
+	int ret;
+
+	ret = zengine_init();
+	if (ret)
+		return ret;
+	ret = misc_register(&zcp_dev);
+	if (ret)
+		zengine_exit();
+	return ret;
+}
+
+static void __exit zcp_exit(void)
+{
+	misc_deregister(&zcp_dev);
+	/* No file is open; a worker may still be closing the last links. */
+	zctx_wait_all_gone();
+	zengine_exit();
+}
+
+module_init(zcp_init);
+module_exit(zcp_exit);
+
+MODULE_AUTHOR("The zcp developers");
+MODULE_DESCRIPTION("File-to-socket transfers as kernel objects");
+MODULE_LICENSE("GPL");
+MODULE_VERSION(ZCP_VERSION);

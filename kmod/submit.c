@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Submission: reading jobs from user memory, checking and queueing them. */
+#include <linux/cred.h>
+#include <linux/file.h>
+#include <linux/memcontrol.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "compat/compat.h"
+#include "context.h"
+#include "job.h"
+#include "link.h"
+#include "source.h"
+#include "trace.h"
+
+static atomic_long_t zjob_last_id = ATOMIC_LONG_INIT(0);
+
+static int zseg_take_file(struct zseg *seg, const struct zcp_segment *req)
+{
+	struct file *file;
+	loff_t size;
+	int ret;
+
+	if (req->flags & ~ZCP_SEGMENT_TO_EOF)
+		return -EOPNOTSUPP;
+	seg->to_eof = req->flags & ZCP_SEGMENT_TO_EOF;
+	if (seg->to_eof && req->len)
+		return -EINVAL;
+	if (req->addr > LLONG_MAX || req->len > LLONG_MAX - req->addr)
+		return -EINVAL;
+
+	file = fget(req->fd);
+	if (!file)
+		return -EBADF;
+	seg->file = file;
+	ret = zsource_check(file);
+	if (ret)
+		return ret;
+
+	seg->pos = req->addr;
+	size = i_size_read(file_inode(file));
+	if (seg->to_eof)
+		seg->left = size > seg->pos ? size - seg->pos : 0;
+	else
+		seg->left = req->len;
+	if (!seg->to_eof && seg->left && zsource_is_cached(file) &&
+	    seg->pos + (loff_t)seg->left > size)
+		return -ENODATA;
+
+	ret = rw_verify_area(READ, file, &seg->pos,
+			     min_t(u64, seg->left, MAX_RW_COUNT));
+	if (ret)
+		return ret;
+	seg->small = seg->left < READ_ONCE(zcp_small_bytes);
+	return 0;
+}
+
+static int zseg_check_inline(const struct zcp_segment *req, u32 *total)
+{
+	if (req->flags)
+		return -EOPNOTSUPP;
+	if (req->fd != -1)
+		return -EINVAL;
+	if (req->len > ZCP_MAX_INLINE || *total + req->len > ZCP_MAX_INLINE)
+		return -EINVAL;
+	*total += req->len;
+	return 0;
+}
+
+static int zjob_take_inline(struct zctx *ctx, struct zjob *job,
+			    const struct zcp_segment *reqs, u32 *limit)
+{
+	u32 total = 0, i;
+	int ret;
+
+	for (i = 0; i < job->nr_segs; i++) {
+		if (reqs[i].type != ZCP_SEGMENT_INLINE)
+			continue;
+		ret = zseg_check_inline(&reqs[i], &total);
+		if (ret)
+			return ret;
+	}
+	if (!total)
+		return 0;
+
+	if (atomic64_add_return(total, &ctx->inline_bytes) >
+	    zcp_max_inline_total) {
+		atomic64_sub(total, &ctx->inline_bytes);
+		*limit = ZCP_LIMIT_INLINE;
+		return -EAGAIN;
+	}
+	job->inline_len = total;
+	job->inline_data = kvmalloc(total, GFP_KERNEL_ACCOUNT);
+	if (!job->inline_data)
+		return -ENOMEM;
+
+	total = 0;
+	for (i = 0; i < job->nr_segs; i++) {
+		struct zseg *seg = &job->segs[i];
+
+		if (reqs[i].type != ZCP_SEGMENT_INLINE)
+			continue;
+		seg->data = job->inline_data + total;
+		seg->left = reqs[i].len;
+		if (copy_from_user(job->inline_data + total,
+				   u64_to_user_ptr(reqs[i].addr), reqs[i].len))
+			return -EFAULT;
+		total += reqs[i].len;
+	}
+	return 0;
+}
+
+static int zjob_take_segments(struct zctx *ctx, struct zjob *job,
+			      const struct zcp_segment *reqs, u32 *limit)
+{
+	u32 i;
+	int ret;
+
+	for (i = 0; i < job->nr_segs; i++) {
+		if (reqs[i].__reserved)
+			return -EOPNOTSUPP;
+		if (reqs[i].type == ZCP_SEGMENT_INLINE)
+			continue;
+		if (reqs[i].type != ZCP_SEGMENT_FILE)
+			return -EINVAL;
+		ret = zseg_take_file(&job->segs[i], &reqs[i]);
+		if (ret)
+			return ret;
+	}
+	ret = zjob_take_inline(ctx, job, reqs, limit);
+	if (ret)
+		return ret;
+	for (i = 0; i < job->nr_segs; i++) {
+		if (check_add_overflow(job->total, job->segs[i].left,
+				       &job->total))
+			return -EINVAL;
+	}
+	if (job->segs[0].file)
+		file_ra_state_init(&job->ra, job->segs[0].file->f_mapping);
+	return 0;
+}
+
+static int zjob_take_limits(struct zctx *ctx, u32 *limit)
+{
+	if (!zlimit_take(&ctx->nr_jobs, zcp_max_jobs)) {
+		*limit = ZCP_LIMIT_JOBS;
+		return -EAGAIN;
+	}
+	if (!zlimit_take(&ctx->user->jobs, zcp_max_user_jobs)) {
+		zlimit_give(&ctx->nr_jobs);
+		*limit = ZCP_LIMIT_USER_JOBS;
+		return -EAGAIN;
+	}
+	return 0;
+}
+
+static int zjob_check(const struct zcp_job *req)
+{
+	if (req->flags)
+		return -EOPNOTSUPP;
+	if (req->mode > ZCP_MODE_COPY || req->complete > ZCP_COMPLETE_SENT)
+		return -EOPNOTSUPP;
+	if (!req->nr_segments ||
+	    req->nr_segments > min(READ_ONCE(zcp_max_segments), 1024U))
+		return -EINVAL;
+	return 0;
+}
+
+/* Make a job from a request. Nothing can find it yet. */
+static struct zjob *zjob_make(struct zctx *ctx, struct zlink *link,
+			      const struct zcp_job *req, u32 *limit)
+{
+	struct zcp_segment *reqs;
+	struct zjob *job;
+	int ret;
+
+	reqs = memdup_user(u64_to_user_ptr(req->segments),
+			   array_size(req->nr_segments, sizeof(*reqs)));
+	if (IS_ERR(reqs))
+		return ERR_CAST(reqs);
+
+	ret = zjob_take_limits(ctx, limit);
+	if (ret)
+		goto err_reqs;
+	job = kzalloc(struct_size(job, segs, req->nr_segments),
+		      GFP_KERNEL_ACCOUNT);
+	if (!job) {
+		zlimit_give(&ctx->user->jobs);
+		zlimit_give(&ctx->nr_jobs);
+		ret = -ENOMEM;
+		goto err_reqs;
+	}
+
+	kref_init(&job->ref);
+	INIT_LIST_HEAD(&job->entry);
+	job->state = ZCP_STATE_QUEUED;
+	job->mode = req->mode;
+	job->complete = req->complete;
+	job->user_data = req->user_data;
+	job->nr_segs = req->nr_segments;
+	job->cred = get_current_cred();
+	job->memcg = get_mem_cgroup_from_mm(current->mm);
+	kref_get(&link->ref);
+	job->link = link;
+	job->link_id = link->id;
+
+	ret = zjob_take_segments(ctx, job, reqs, limit);
+	if (ret) {
+		zjob_forget(ctx, job);
+		goto err_reqs;
+	}
+	kfree(reqs);
+	return job;
+
+err_reqs:
+	kfree(reqs);
+	return ERR_PTR(ret);
+}
+
+/* Reserve the id, tell it, and only then let the job go. */
+static int zjob_launch(struct zctx *ctx, struct zlink *link, struct zjob *job,
+		       u64 __user *id_ptr)
+{
+	int ret;
+
+	job->id = atomic_long_inc_return(&zjob_last_id);
+	job->submitted = ktime_get();
+	ret = xa_reserve(&ctx->jobs, job->id, GFP_KERNEL_ACCOUNT);
+	if (ret)
+		return ret;
+	if (put_user(job->id, id_ptr)) {
+		ret = -EFAULT;
+		goto err_reserve;
+	}
+	trace_zcp_submit(job->id, job->link_id, job->nr_segs, job->total,
+			 job->mode);
+	kref_get(&job->ref);
+	xa_store(&ctx->jobs, job->id, job, GFP_KERNEL_ACCOUNT);
+	ret = zlink_queue(link, job);
+	zjob_put(job);
+	if (ret)
+		goto err_store;
+	return 0;
+
+err_store:
+	xa_erase(&ctx->jobs, job->id);
+	return ret;
+err_reserve:
+	xa_release(&ctx->jobs, job->id);
+	return ret;
+}
+
+/* In mode zerocopy a path that would copy is refused before the job is. */
+static int zjob_check_path(struct zlink *link, const struct zjob *job,
+			   u32 *reason)
+{
+	struct socket *sock = NULL;
+	u32 i;
+
+	if (job->mode != ZCP_MODE_ZEROCOPY)
+		return 0;
+	for (i = 0; i < job->nr_segs && !job->segs[i].file; i++)
+		;
+	if (i == job->nr_segs)
+		return 0;
+
+	spin_lock(&link->lock);
+	if (link->sk) {
+		sock = link->sock;
+		get_file(sock->file);
+	}
+	spin_unlock(&link->lock);
+	if (!sock)
+		return -ENOENT;
+	*reason = zpath_reason(sock->sk);
+	sockfd_put(sock);
+	return *reason == ZCP_REASON_NONE ? 0 : -EOPNOTSUPP;
+}
+
+static int zctx_submit_one(struct zctx *ctx, struct zlink *link,
+			   const struct zcp_job *req, u64 __user *id_ptr,
+			   struct zcp_submit *reply)
+{
+	struct zjob *job;
+	int ret;
+
+	if (test_bit(ZLINK_BROKEN, &link->bits))
+		return -ESHUTDOWN;
+	job = zjob_make(ctx, link, req, &reply->limit);
+	if (IS_ERR(job))
+		return PTR_ERR(job);
+	ret = zjob_check_path(link, job, &reply->reason);
+	if (!ret)
+		ret = zjob_launch(ctx, link, job, id_ptr);
+	if (ret)
+		zjob_forget(ctx, job);
+	return ret;
+}
+
+/* Read one element of the batch, as every structure of the ABI is read. */
+static int zctx_fetch_job(const void __user *from, u32 stride,
+			  struct zcp_job *req)
+{
+	u32 size;
+	int ret;
+
+	if (get_user(size, (u32 __user *)from))
+		return -EFAULT;
+	if (size < offsetofend(struct zcp_job, id) || size > stride)
+		return -EINVAL;
+	ret = copy_struct_from_user(req, sizeof(*req), from, size);
+	if (ret)
+		return ret;
+	return req->size == size ? 0 : -EINVAL;
+}
+
+/**
+ * zctx_submit() - Submit a batch of jobs
+ * @ctx: the context
+ * @req: the batch; its outputs are filled in
+ *
+ * The jobs are queued in order until one is refused. Each time the batch
+ * leaves a link for another, and at its end, that link gets its first push
+ * here, within one quota for the whole batch.
+ *
+ * Return: 0 when at least one was accepted, or a negative errno.
+ */
+int zctx_submit(struct zctx *ctx, struct zcp_submit *req)
+{
+	s64 quota = max_t(u32, READ_ONCE(zcp_quota_bytes), PAGE_SIZE);
+	struct zlink *link = NULL;
+	int ret = 0;
+	u32 i;
+
+	req->accepted = 0;
+	req->error = 0;
+	req->limit = ZCP_LIMIT_NONE;
+	req->reason = ZCP_REASON_NONE;
+	if (req->flags)
+		return -EOPNOTSUPP;
+	if (!req->nr_jobs || req->nr_jobs > READ_ONCE(zcp_max_batch) ||
+	    req->job_size < offsetofend(struct zcp_job, id) ||
+	    req->job_size > PAGE_SIZE)
+		return -EINVAL;
+
+	for (i = 0; i < req->nr_jobs; i++) {
+		void __user *from = u64_to_user_ptr(req->jobs) +
+				    (size_t)i * req->job_size;
+		u64 __user *id_ptr = from + offsetof(struct zcp_job, id);
+		struct zcp_job job;
+
+		ret = zctx_fetch_job(from, req->job_size, &job);
+		if (!ret)
+			ret = zjob_check(&job);
+		if (ret)
+			break;
+		if (!link || link->id != job.link) {
+			if (link) {
+				zlink_push_now(link, &quota);
+				zlink_put(link);
+			}
+			link = zctx_find_link(ctx, job.link);
+			if (!link) {
+				ret = -ENOENT;
+				break;
+			}
+		}
+		ret = zctx_submit_one(ctx, link, &job, id_ptr, req);
+		if (ret)
+			break;
+		req->accepted++;
+		cond_resched();
+		if (fatal_signal_pending(current))
+			break;
+	}
+	if (link) {
+		zlink_push_now(link, &quota);
+		zlink_put(link);
+	}
+	req->error = -ret;
+	return req->accepted ? 0 : ret;
+}
