@@ -1,21 +1,83 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# Targets are described in README.md; `make help` lists them.
+#
+#   make                    zcp.ko, libzcp and zcpctl
+#   make modules|user       one of them
+#   make install|uninstall  to PREFIX (/usr/local) and /lib/modules, in DESTDIR
+#   make demo               send a real file through a real NIC driver, in a VM
+#   make check              all tests; KERNEL="6.1 6.12" chooses kernels
+#   make lint               checkpatch, sparse, W=1, shellcheck, clang-format
+#   make vm CMD='command'   run a command in a VM that has zcp loaded
+#   make vm                 the same with a shell
+#   make clean
+#
+# KDIR=directory   kernel headers to build for (of the running kernel)
+# KERNEL=6.1|6.12  the VM's kernel    NIC=veth|e1000e|virtio|ne2k_pci|all
 
 VERSION := $(shell sed -n 's/^\#\# \([0-9][0-9.]*\).*/\1/p' CHANGELOG.md | head -n 1)
 KDIR ?= /lib/modules/$(shell uname -r)/build
 PREFIX ?= /usr/local
-DESTDIR ?=
-export VERSION PREFIX DESTDIR
+export VERSION PREFIX
+
+VM := selftests/vm
 
 all: modules user
 
-modules:
+help:
+	@sed -n '2,/^$$/s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
+
+$(KDIR)/Makefile:
+	@echo "No kernel headers in $(KDIR)." >&2
+	@echo "Install them (apt-get install linux-headers-$$(uname -r)), or" >&2
+	@echo "name others with KDIR=." >&2
+	@false
+
+modules: $(KDIR)/Makefile
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
 
 user:
 	$(MAKE) -C user
 
+install: modules_install user_install
+
+modules_install: modules
+	$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_PATH=$(DESTDIR) \
+		INSTALL_MOD_DIR=updates modules_install
+
+user_install: user
+	$(MAKE) -C user install
+
+uninstall:
+	$(MAKE) -C user uninstall
+	rm -f $(DESTDIR)/lib/modules/*/updates/zcp.ko*
+	$(if $(DESTDIR),,depmod -a)
+
+demo:
+	$(VM)/demo.sh
+
+vm:
+	@$(VM)/deps.sh build vm
+ifdef CMD
+	@$(VM)/run.sh $(if $(KERNEL),--kernel $(KERNEL)) \
+		$(if $(NIC),--nic $(NIC)) $(if $(TIMEOUT),--timeout $(TIMEOUT)) \
+		-- "$$ZCP_CMD"
+else
+	@$(VM)/run.sh $(if $(KERNEL),--kernel $(KERNEL)) \
+		$(if $(NIC),--nic $(NIC)) --shell
+endif
+# CMD as it was written: its dollar signs are the shell's, not make's.
+export ZCP_CMD = $(value CMD)
+
+check:
+	KERNEL="$(KERNEL)" selftests/check.sh
+
+lint:
+	selftests/lint.sh
+
 clean:
 	$(MAKE) -C user clean
+	$(MAKE) -C selftests clean
+	rm -rf .build
+	$(if $(wildcard $(KDIR)/Makefile),$(MAKE) -C $(KDIR) M=$(CURDIR) clean)
 
-.PHONY: all modules user clean
+.PHONY: all help modules user install modules_install user_install uninstall \
+	demo vm check lint clean
