@@ -44,7 +44,7 @@ struct zctx {
 	u32 next_link;
 	struct xarray jobs;
 
-	spinlock_t lock;
+	spinlock_t lock;	/* events */
 	struct list_head events;
 	wait_queue_head_t wait;
 

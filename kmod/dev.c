@@ -206,13 +206,14 @@ struct zcmd_op {
 };
 
 #define ZCMD_OP(_cmd, _fn, _struct, _last)				\
-	[_IOC_NR(_cmd) - ZCP_CMD_BASE] = {				\
+	{								\
 		.nr = _cmd,						\
 		.size = sizeof(_struct),				\
 		.min_size = offsetofend(_struct, _last),		\
 		.execute = _fn,						\
 	}
 
+/* In the order of their numbers. */
 static const struct zcmd_op zcmd_ops[] = {
 	ZCMD_OP(ZCP_IOC_INFO, zcmd_info, struct zcp_info, max_inline_total),
 	ZCMD_OP(ZCP_IOC_LINK, zcmd_link, struct zcp_link, path_ifname),

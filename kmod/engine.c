@@ -93,12 +93,16 @@ bool zlink_try_run(struct zlink *link)
 void zlink_end_run(struct zlink *link)
 {
 	clear_bit_unlock(ZLINK_RUNNING, &link->bits);
+	/* Whoever comes now either takes the bit or is seen below. */
 	smp_mb__after_atomic();
+	/* Pairs with the barrier of wait_event(), by the one above. */
 	if (waitqueue_active(&link->idle))
 		wake_up_all(&link->idle);
+	/* Nothing is left to do, and the workqueues may be about to go. */
+	if (test_bit(ZLINK_CLOSED, &link->bits))
+		return;
 	if (test_and_clear_bit(ZLINK_AGAIN, &link->bits) ||
-	    (test_bit(ZLINK_ENDING, &link->bits) &&
-	     !test_bit(ZLINK_CLOSED, &link->bits)))
+	    test_bit(ZLINK_ENDING, &link->bits))
 		zlink_kick(link);
 }
 
@@ -112,6 +116,7 @@ static bool zlink_run_or_note(struct zlink *link)
 	if (!atomic_read(&link->waiters) && zlink_try_run(link))
 		return true;
 	set_bit(ZLINK_AGAIN, &link->bits);
+	/* Pairs with zlink_end_run(): it sees the note, or we the free bit. */
 	smp_mb__after_atomic();
 	return !atomic_read(&link->waiters) && zlink_try_run(link);
 }
@@ -147,8 +152,10 @@ u32 zlink_una(const struct zlink *link)
 {
 	u32 una = READ_ONCE(tcp_sk(link->sk)->snd_una);
 
+	/* Pairs with the locks between a disconnect and the next connect. */
 	smp_rmb();
 	if (test_bit(ZLINK_BROKEN, &link->bits)) {
+		/* Pairs with zlink_wake(). */
 		smp_rmb();
 		una = link->final_una;
 	}
@@ -162,6 +169,7 @@ static u64 zjob_acked(const struct zjob *job, u64 sent, u32 una)
 
 	if (!READ_ONCE(job->pushed))
 		return 0;
+	/* Pairs with zjob_advance(). */
 	smp_rmb();
 	open = READ_ONCE(job->end_seq) - una;
 	if (open <= 0)
@@ -221,6 +229,7 @@ int zlink_wake(wait_queue_entry_t *wait, unsigned int mode, int sync, void *key)
 	if (READ_ONCE(sk->sk_state) == TCP_CLOSE &&
 	    !test_bit(ZLINK_BROKEN, &link->bits)) {
 		link->final_una = READ_ONCE(tcp_sk(sk)->snd_una);
+		/* Pairs with zlink_una(). */
 		smp_mb__before_atomic();
 		set_bit(ZLINK_BROKEN, &link->bits);
 		kick = true;
@@ -451,6 +460,7 @@ static bool zlink_arm(struct zlink *link, bool want_space)
 	if (want_space)
 		set_bit(ZLINK_WANT_SPACE, &link->bits);
 	set_bit(SOCK_NOSPACE, &link->sock->flags);
+	/* Pairs with tcp_check_space(): see the order in struct zlink. */
 	smp_mb__after_atomic();
 
 	if (zlink_is_ending(link))
@@ -509,7 +519,6 @@ static void zlink_turn(struct zlink *link, bool may_read, s64 *quota)
 		if (zlink_reap(link))
 			link->delay = ZDELAY_MIN;
 		if (test_bit(ZLINK_BROKEN, &link->bits)) {
-			smp_rmb();
 			zlink_finish_all(link, zlink_una(link),
 					 ZCP_STATE_FAILED,
 					 READ_ONCE(link->err) ?: ECONNRESET,

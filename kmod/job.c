@@ -118,6 +118,7 @@ static void zjob_advance(struct zjob *job, struct zseg *seg, size_t n)
 	 */
 	WRITE_ONCE(job->end_seq, READ_ONCE(tcp_sk(sk)->write_seq));
 	WRITE_ONCE(job->pushed, true);
+	/* Pairs with zjob_acked(). */
 	smp_wmb();
 	WRITE_ONCE(job->sent, job->sent + n);
 }

@@ -35,7 +35,7 @@ enum {
  * @node: in the table of linked sockets, until closed
  * @lock: @queue, @unacked, @current_job, the states of jobs
  * @queue: jobs that are not sent, oldest first
- * @unacked: jobs that are sent and wait for their acknowledgement
+ * @unacked: jobs that are sent and wait for their acknowledgment
  * @current_job: the first of @queue, when the runner has begun with it
  * @bits: ZLINK_*
  * @ack_seq: the sequence number that the runner waits to see acknowledged
@@ -62,7 +62,7 @@ enum {
  * Ordering: the runner sets a WANT bit and SOCK_NOSPACE, then looks at the
  * socket again; TCP changes the socket, then looks at SOCK_NOSPACE and calls
  * us. One of the two sees the other. A slow timer is the safety net for what
- * TCP does not announce: an acknowledgement while the send queue stays full.
+ * TCP does not announce: an acknowledgment while the send queue stays full.
  *
  * Life: made by LINK, in zctx.links until UNLINK or release(), closed once by
  * the runner that finds ZLINK_ENDING. A closed link has no jobs and no socket;
@@ -77,7 +77,7 @@ struct zlink {
 	struct sock *sk;
 	struct hlist_node node;
 
-	spinlock_t lock;
+	spinlock_t lock;	/* jobs */
 	struct list_head queue;
 	struct list_head unacked;
 	struct zjob *current_job;

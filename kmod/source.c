@@ -30,6 +30,7 @@
  */
 int zsource_check(struct file *file)
 {
+	const struct address_space_operations *aops = file->f_mapping->a_ops;
 	struct inode *inode = file_inode(file);
 	unsigned long magic = inode->i_sb->s_magic;
 
@@ -41,10 +42,13 @@ int zsource_check(struct file *file)
 		return -EACCES;
 	if (!file->f_op->splice_read || !(file->f_mode & FMODE_LSEEK))
 		return -EOPNOTSUPP;
-	if (!file->f_mapping->a_ops->read_folio && !IS_DAX(inode) &&
-	    magic != TMPFS_MAGIC && magic != OVERLAYFS_SUPER_MAGIC)
-		return -EOPNOTSUPP;
-	return 0;
+	/* /sys and its like borrow the operations of ramfs, without a use. */
+	if (aops == &ram_aops)
+		return magic == RAMFS_MAGIC ? 0 : -EOPNOTSUPP;
+	if (aops->read_folio || IS_DAX(inode) || magic == TMPFS_MAGIC ||
+	    magic == OVERLAYFS_SUPER_MAGIC)
+		return 0;
+	return -EOPNOTSUPP;
 }
 
 /**

@@ -228,6 +228,7 @@ struct zcp_info {
 	__u32 __reserved;
 	__aligned_u64 max_inline_total;
 };
+
 #define ZCP_IOC_INFO	_IO(ZCP_IOC_TYPE, ZCP_CMD_INFO)
 
 /*
@@ -280,6 +281,7 @@ struct zcp_link {
 	__u32 limit;
 	char path_ifname[ZCP_IFNAMSIZ];
 };
+
 #define ZCP_IOC_LINK	_IO(ZCP_IOC_TYPE, ZCP_CMD_LINK)
 
 /**
@@ -298,6 +300,7 @@ struct zcp_unlink {
 	__u32 link;
 	__u32 cancelled;
 };
+
 #define ZCP_IOC_UNLINK	_IO(ZCP_IOC_TYPE, ZCP_CMD_UNLINK)
 
 /**
@@ -387,6 +390,7 @@ struct zcp_submit {
 	__u32 limit;
 	__u32 reason;
 };
+
 #define ZCP_IOC_SUBMIT	_IO(ZCP_IOC_TYPE, ZCP_CMD_SUBMIT)
 
 /* ZCP_CANCEL_LINK: cancel every job of the link named in @link. */
@@ -406,7 +410,7 @@ struct zcp_submit {
  *
  * A queued job is cancelled for free. Of a job that runs, no byte enters the
  * socket any more when the call has returned 0; what was sent stays sent. A
- * job that waits only for its acknowledgement ends as cancelled, with all its
+ * job that waits only for its acknowledgment ends as cancelled, with all its
  * bytes sent. A job that is final already stays what it is: @cancelled is 0.
  */
 struct zcp_cancel {
@@ -419,6 +423,7 @@ struct zcp_cancel {
 	__u32 __reserved;
 	__aligned_u64 bytes_sent;
 };
+
 #define ZCP_IOC_CANCEL	_IO(ZCP_IOC_TYPE, ZCP_CMD_CANCEL)
 
 /*
@@ -482,6 +487,7 @@ struct zcp_status {
 	__aligned_u64 end_ns;
 	__aligned_u64 copied[ZCP_REASON_COUNT];
 };
+
 #define ZCP_IOC_STATUS	_IO(ZCP_IOC_TYPE, ZCP_CMD_STATUS)
 
 /* ZCP_XFER_NONBLOCK: return what fits in the send queue now, or EAGAIN. */
@@ -518,6 +524,7 @@ struct zcp_xfer {
 	__u32 mode;
 	__u32 copy_reason;
 };
+
 #define ZCP_IOC_XFER	_IO(ZCP_IOC_TYPE, ZCP_CMD_XFER)
 
 /**
