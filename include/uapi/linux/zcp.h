@@ -39,8 +39,10 @@
  * E2BIG          @size is larger than this kernel's structure and the tail
  *                is not zero
  * EINVAL         @size is too small, or a member has a value that can never
- *                be right (a range that overflows, an unknown segment type,
- *                a source that is neither a regular file nor a directory)
+ *                be right: a range that overflows, an unknown segment type,
+ *                more segments, jobs or inline bytes than ZCP_IOC_INFO says
+ *                one request may have, a source that is neither a regular
+ *                file nor a directory
  * EOPNOTSUPP     an undefined flag, a non-zero reserved member, or a value
  *                that is well formed but not supported here: a socket that
  *                is not plain TCP, a file system without a page cache, or
@@ -154,6 +156,8 @@ enum zcp_reason {
 };
 
 #define ZCP_REASON_COUNT	9
+/* Room for reasons to come in zcp_status.copied. */
+#define ZCP_REASON_MAX		16
 
 /**
  * enum zcp_limit - Which limit refused a request with EAGAIN
@@ -377,7 +381,7 @@ struct zcp_job {
  *	path would copy (enum zcp_reason).
  *
  * Returns 0 when at least one job was accepted, otherwise the error of the
- * first. ESHUTDOWN: the connection of the link has ended.
+ * first. A job whose @id cannot be written is not accepted (EFAULT). ESHUTDOWN: the connection of the link has ended.
  */
 struct zcp_submit {
 	__u32 size;
@@ -443,7 +447,8 @@ struct zcp_cancel {
  * @mode: Out: as submitted.
  * @complete: Out: as submitted.
  * @error: Out: errno of a final state, else 0.
- * @copy_reason: Out: the reason for which most bytes were copied.
+ * @copy_reason: Out: the reason for which most bytes were copied; of a job
+ *	that failed because its mode is zerocopy, why it would have copied.
  * @nr_segments: Out: as submitted.
  * @segment: Out: index of the segment the job is at.
  * @position: Out: the file offset of the next byte, when that segment is a
@@ -485,7 +490,7 @@ struct zcp_status {
 	__aligned_u64 sent_ns;
 	__aligned_u64 acked_ns;
 	__aligned_u64 end_ns;
-	__aligned_u64 copied[ZCP_REASON_COUNT];
+	__aligned_u64 copied[ZCP_REASON_MAX];
 };
 
 #define ZCP_IOC_STATUS	_IO(ZCP_IOC_TYPE, ZCP_CMD_STATUS)
@@ -544,7 +549,8 @@ enum zcp_event_type {
  * @link: Its link.
  * @state: %ZCP_STATE_DONE, %ZCP_STATE_FAILED or %ZCP_STATE_CANCELLED.
  * @error: Errno, or 0.
- * @copy_reason: The reason for which most bytes were copied.
+ * @copy_reason: The reason for which most bytes were copied; of a job that
+ *	failed because its mode is zerocopy, why it would have copied.
  * @segment: Index of the segment the job ended at; nr_segments when all
  *	bytes were sent.
  * @copy_reasons: Bit ``1 << ZCP_REASON_x`` for each reason that occurred.

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the files of libzcp share.
+ */
+#ifndef LIBZCP_INTERNAL_H
+#define LIBZCP_INTERNAL_H
+
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include <zcp/zcp.h>
+
+/*
+ * A context never changes after zcp_ctx_open(), so any number of threads may
+ * use it without a lock until zcp_ctx_close().
+ */
+struct zcp_ctx {
+	int fd;
+	uint32_t event_size;
+};
+
+/*
+ * Take an option structure whose first member is a size_t size: the caller's
+ * may be shorter or longer than @known bytes. All of @opts is set.
+ */
+int zcp_opts_get(void *opts, size_t known, const void *user);
+
+static inline int zcp_ioctl(const struct zcp_ctx *ctx, unsigned long cmd, void *arg)
+{
+	int saved = errno;
+	int ret = 0;
+
+	if (!ctx || !arg)
+		return -EINVAL;
+	if (ioctl(ctx->fd, cmd, arg) < 0)
+		ret = -errno;
+	errno = saved;
+	return ret;
+}
+
+#endif /* LIBZCP_INTERNAL_H */

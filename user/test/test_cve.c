@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The table of first fixed kernels, and the versions it is asked with.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "../zcpctl/cve.h"
+#include "tap.h"
+
+#define DEBIAN(v) "#1 SMP PREEMPT_DYNAMIC Debian " v " (2026-07-02)"
+#define PLAIN "#1 SMP PREEMPT_DYNAMIC Thu Jul  2 15:50:42 UTC 2026"
+
+static enum fix_state state(const char *cve, const char *release, const char *version)
+{
+	struct kernel k;
+
+	if (kernel_parse(release, version, &k))
+		return FIX_UNKNOWN;
+	for (size_t i = 0; i < nr_fixes; i++) {
+		const char *name = fix_cve(i) ? fix_cve(i) : fix_title(i);
+
+		if (!strncmp(name, cve, strlen(cve)))
+			return fix_check(i, &k);
+	}
+	return (enum fix_state)99;
+}
+
+static int all(enum fix_state want, const char *release, const char *version)
+{
+	struct kernel k;
+	size_t same = 0;
+
+	if (kernel_parse(release, version, &k))
+		return 0;
+	for (size_t i = 0; i < nr_fixes; i++)
+		same += fix_check(i, &k) == want;
+	return same == nr_fixes;
+}
+
+static void test_parse(void)
+{
+	struct kernel k;
+
+	ok(!kernel_parse("6.1.0-56-amd64", DEBIAN("6.1.176-1"), &k) && k.major == 6 &&
+		   k.minor == 1 && k.patch == 176 && k.revision == 1 && k.debian,
+	   "Debian 12: the release is in uname -v");
+	ok(!kernel_parse("6.12.95+deb12-amd64", DEBIAN("6.12.95-1~bpo12+1"), &k) && k.patch == 95 &&
+		   k.revision == 1 && k.debian,
+	   "a backport");
+	ok(!kernel_parse("6.12.94", PLAIN, &k) && k.patch == 94 && !k.debian && !k.vendor,
+	   "upstream");
+	ok(!kernel_parse("6.8.0-45-generic", "#45-Ubuntu SMP", &k) && k.vendor && !k.debian,
+	   "another vendor");
+	ok(!kernel_parse("7.1-rc3", PLAIN, &k) && k.candidate && k.minor == 1,
+	   "a release candidate");
+	ok(!kernel_parse("6.12.1", DEBIAN("6.1.176-1"), &k) && !k.debian,
+	   "a package of another line says nothing");
+	ok(kernel_parse("next", PLAIN, &k) == -EINVAL, "no version at all");
+}
+
+static void test_debian(void)
+{
+	const char *abi = "6.1.0-50-amd64";
+
+	ok(state("CVE-2026-31431", abi, DEBIAN("6.1.170-1")) == FIX_PRESENT &&
+		   state("CVE-2026-31431", abi, DEBIAN("6.1.169-1")) == FIX_MISSING,
+	   "6.1.170-1 has the first fix");
+	ok(state("xfrm", abi, DEBIAN("6.1.170-2")) == FIX_PRESENT &&
+		   state("xfrm", abi, DEBIAN("6.1.170-1")) == FIX_MISSING &&
+		   state("rxrpc", abi, DEBIAN("6.1.170-1")) == FIX_MISSING,
+	   "a fix that came with a revision of the package");
+	ok(state("CVE-2026-46300", abi, DEBIAN("6.1.172-1")) == FIX_MISSING &&
+		   state("CVE-2026-43503", abi, DEBIAN("6.1.174-1")) == FIX_PRESENT,
+	   "6.1.174-1 keeps the mark of shared pages");
+	ok(all(FIX_PRESENT, "6.1.0-56-amd64", DEBIAN("6.1.176-1")), "6.1.176-1 has them all");
+	ok(state("CVE-2026-46331", abi, DEBIAN("6.1.174-1")) == FIX_MISSING, "6.1.174-1 does not");
+	ok(all(FIX_PRESENT, "6.12.95+deb12-amd64", DEBIAN("6.12.95-1~bpo12+1")),
+	   "6.12.95-1~bpo12+1 has them all");
+	ok(state("CVE-2026-46331", "6.12.90+deb13-amd64", DEBIAN("6.12.90-2")) == FIX_MISSING &&
+		   state("CVE-2026-46300", "6.12.90+deb13-amd64", DEBIAN("6.12.90-1")) ==
+			   FIX_PRESENT,
+	   "6.12.90 has some");
+	ok(all(FIX_MISSING, "6.12.74+deb13-amd64", DEBIAN("6.12.74-1")), "6.12.74-1 has none");
+	ok(all(FIX_PRESENT, "7.2.12+deb13-amd64", DEBIAN("7.2.12-1~bpo13+1")),
+	   "7.2.12 has them all");
+}
+
+static void test_upstream(void)
+{
+	char since[64];
+	struct kernel k;
+
+	ok(state("CVE-2026-46300", "6.12.90", PLAIN) == FIX_MISSING &&
+		   state("CVE-2026-46300", "6.12.91", PLAIN) == FIX_PRESENT,
+	   "upstream's release is later than the package that had the fix");
+	ok(state("CVE-2026-46300", "6.12.90-cloud", PLAIN) == FIX_UNKNOWN,
+	   "an older release with a vendor's suffix may have the fix");
+	ok(state("rxrpc", "6.1.190", PLAIN) == FIX_UNKNOWN, "what is not known is not said");
+	ok(all(FIX_UNKNOWN, "6.18.44", PLAIN) &&
+		   all(FIX_UNKNOWN, "5.10.0-40-amd64", DEBIAN("5.10.260-1")),
+	   "a line that was not looked up");
+	ok(all(FIX_PRESENT, "7.1.0", PLAIN) && all(FIX_PRESENT, "8.0", PLAIN) &&
+		   all(FIX_UNKNOWN, "7.1-rc3", PLAIN) && all(FIX_UNKNOWN, "7.0.9", PLAIN),
+	   "mainline from 7.1 on");
+	kernel_parse("6.1.0-56-amd64", DEBIAN("6.1.176-1"), &k);
+	fix_version(1, &k, since, sizeof(since));
+	ok(!strcmp(since, "Debian 6.1.170-2"), "the package is named");
+}
+
+int main(void)
+{
+	test_parse();
+	test_debian();
+	test_upstream();
+	return tap_end();
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Errors, command lines and the device: what the subcommands share.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "zcpctl.h"
+
+volatile sig_atomic_t interrupted;
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	interrupted = 1;
+}
+
+void catch_signals(void)
+{
+	/* No SA_RESTART: the call that waits is to return. */
+	struct sigaction sa = { .sa_handler = on_signal };
+
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+}
+
+int fail(const char *format, ...)
+{
+	va_list ap;
+
+	fflush(stdout);
+	fputs("zcpctl: ", stderr);
+	va_start(ap, format);
+	vfprintf(stderr, format, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return FAILED;
+}
+
+int usage_error(const char *verb, const char *format, ...)
+{
+	va_list ap;
+
+	fprintf(stderr, "zcpctl%s%s: ", verb ? " " : "", verb ? verb : "");
+	va_start(ap, format);
+	vfprintf(stderr, format, ap);
+	va_end(ap);
+	fprintf(stderr, "; try: zcpctl help%s%s\n", verb ? " " : "", verb ? verb : "");
+	return USAGE;
+}
+
+int bad_option(int opt, char **argv)
+{
+	const char *what = opt == ':' ? "needs a value" : "is not an option here";
+
+	/* A long option, or a short one in a word of its own. */
+	if (!optopt || !strncmp(argv[optind - 1], "--", 2))
+		return usage_error(argv[0], "%s %s", argv[optind - 1], what);
+	return usage_error(argv[0], "-%c %s", optopt, what);
+}
+
+int only_json(int argc, char **argv, int operands, bool *json)
+{
+	static const struct option options[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	int opt;
+
+	*json = false;
+	while ((opt = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+		switch (opt) {
+		case 'j':
+			*json = true;
+			break;
+		case 'h':
+			return verb_help(argv[0]);
+		default:
+			return bad_option(opt, argv);
+		}
+	}
+	if (argc - optind < operands)
+		return usage_error(argv[0], "an argument is missing");
+	if (argc - optind > operands)
+		return usage_error(argv[0], "\"%s\" is one argument too many",
+				   argv[optind + operands]);
+	return -1;
+}
+
+void device_problem(int error, char *buf, size_t size)
+{
+	const char *advice = "zcpctl doctor may know more";
+
+	switch (error) {
+	case ENOENT:
+	case ENXIO:
+	case ENODEV:
+		advice = "is the module loaded? try: sudo modprobe zcp (or insmod zcp.ko)";
+		break;
+	case EACCES:
+	case EPERM:
+		advice = "this user may not use it; try: sudo zcpctl, or zcpctl doctor";
+		break;
+	case ENOTTY:
+	case EPROTO:
+		advice = "it is not zcp's, or of another version; try: zcpctl doctor";
+		break;
+	}
+	snprintf(buf, size, "cannot open %s: %s; %s", ZCP_DEVICE, strerror(error), advice);
+}
+
+int open_context(struct zcp_ctx **ctx)
+{
+	char problem[256];
+	int ret;
+
+	ret = zcp_ctx_open(ctx, NULL);
+	if (ret) {
+		device_problem(-ret, problem, sizeof(problem));
+		fail("%s", problem);
+	}
+	return ret;
+}
+
+void module_version(char *buf, size_t size)
+{
+	FILE *f = fopen(ZCP_MODULE_DIR "/version", "re");
+
+	buf[0] = '\0';
+	if (!f)
+		return;
+	if (fgets(buf, (int)size, f))
+		buf[strcspn(buf, "\n")] = '\0';
+	else
+		buf[0] = '\0';
+	fclose(f);
+}
+
+bool parse_number(const char *text, uint64_t *value)
+{
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	*value = strtoull(text, &end, 10);
+	return !errno && !*end;
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * TCP addresses and sockets.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "net.h"
+
+static bool take(char *to, size_t size, const char *from, size_t len)
+{
+	if (!len || len >= size)
+		return false;
+	memcpy(to, from, len);
+	to[len] = '\0';
+	return true;
+}
+
+int net_parse(const char *text, bool need_host, struct net_address *address)
+{
+	const char *colon = strrchr(text, ':');
+	const char *host = text;
+	size_t len;
+
+	address->host[0] = '\0';
+	if (!colon) {
+		if (need_host || !take(address->port, sizeof(address->port), text, strlen(text)))
+			return -EINVAL;
+		return 0;
+	}
+	len = colon - text;
+	if (len >= 2 && host[0] == '[' && host[len - 1] == ']') {
+		host++;
+		len -= 2;
+	} else if (memchr(host, ':', len)) {
+		/* An IPv6 address without brackets: where does it end? */
+		return -EINVAL;
+	}
+	if (!take(address->host, sizeof(address->host), host, len) ||
+	    !take(address->port, sizeof(address->port), colon + 1, strlen(colon + 1)))
+		return -EINVAL;
+	return 0;
+}
+
+static void describe(const struct sockaddr_storage *ss, char name[NET_NAME_MAX])
+{
+	const struct sockaddr_in6 *in6 = (const void *)ss;
+	const struct sockaddr_in *in = (const void *)ss;
+	char text[INET6_ADDRSTRLEN];
+
+	strcpy(name, "-");
+	if (ss->ss_family == AF_INET) {
+		if (inet_ntop(AF_INET, &in->sin_addr, text, sizeof(text)))
+			snprintf(name, NET_NAME_MAX, "%s:%u", text, ntohs(in->sin_port));
+	} else if (ss->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
+		if (inet_ntop(AF_INET, &in6->sin6_addr.s6_addr[12], text, sizeof(text)))
+			snprintf(name, NET_NAME_MAX, "%s:%u", text, ntohs(in6->sin6_port));
+	} else if (ss->ss_family == AF_INET6) {
+		if (inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof(text)))
+			snprintf(name, NET_NAME_MAX, "[%s]:%u", text, ntohs(in6->sin6_port));
+	}
+}
+
+void net_local(int sock, char name[NET_NAME_MAX])
+{
+	struct sockaddr_storage ss = { .ss_family = AF_UNSPEC };
+	socklen_t len = sizeof(ss);
+
+	getsockname(sock, (struct sockaddr *)&ss, &len);
+	describe(&ss, name);
+}
+
+void net_peer(int sock, char name[NET_NAME_MAX])
+{
+	struct sockaddr_storage ss = { .ss_family = AF_UNSPEC };
+	socklen_t len = sizeof(ss);
+
+	getpeername(sock, (struct sockaddr *)&ss, &len);
+	describe(&ss, name);
+}
+
+static int resolve(const struct net_address *address, int flags, struct addrinfo **list,
+		   char *problem, size_t size)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = flags };
+	const char *host = address->host[0] ? address->host : NULL;
+	int error;
+
+	error = getaddrinfo(host, address->port, &hints, list);
+	if (!error)
+		return 0;
+	snprintf(problem, size, "no address for %s port %s: %s", host ? host : "*", address->port,
+		 error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
+	return error == EAI_SYSTEM ? -errno : -EHOSTUNREACH;
+}
+
+int net_connect(const struct net_address *address, char *problem, size_t size)
+{
+	struct addrinfo *list;
+	int ret;
+
+	ret = resolve(address, AI_ADDRCONFIG, &list, problem, size);
+	if (ret == -EHOSTUNREACH)
+		ret = resolve(address, 0, &list, problem, size);
+	if (ret)
+		return ret;
+	ret = -EHOSTUNREACH;
+	for (struct addrinfo *ai = list; ai; ai = ai->ai_next) {
+		int sock = socket(ai->ai_family, ai->ai_socktype | SOCK_CLOEXEC, ai->ai_protocol);
+
+		if (sock >= 0 && !connect(sock, ai->ai_addr, ai->ai_addrlen)) {
+			ret = sock;
+			break;
+		}
+		ret = -errno;
+		if (sock >= 0)
+			close(sock);
+		if (ret == -EINTR)
+			break;
+	}
+	freeaddrinfo(list);
+	if (ret < 0)
+		snprintf(problem, size, "cannot connect to %s port %s: %s", address->host,
+			 address->port, strerror(-ret));
+	return ret;
+}
+
+static int listen_on(int family, const struct sockaddr *addr, socklen_t len)
+{
+	int sock = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int on = 1, off = 0;
+	int ret;
+
+	if (sock < 0)
+		return -errno;
+	setsockopt(sock, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (family == AF_INET6)
+		setsockopt(sock, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+	if (!bind(sock, addr, len) && !listen(sock, 128))
+		return sock;
+	ret = -errno;
+	close(sock);
+	return ret;
+}
+
+int net_listen(const struct net_address *address, char *problem, size_t size)
+{
+	struct addrinfo *list;
+	int ret;
+
+	ret = resolve(address, AI_PASSIVE, &list, problem, size);
+	if (ret)
+		return ret;
+	ret = -EADDRNOTAVAIL;
+	/* IPv6 first: without an address it takes IPv4 as well. */
+	for (int family = AF_INET6; ret < 0 && family; family = family == AF_INET6 ? AF_INET : 0)
+		for (struct addrinfo *ai = list; ai && ret < 0; ai = ai->ai_next)
+			if (ai->ai_family == family)
+				ret = listen_on(family, ai->ai_addr, ai->ai_addrlen);
+	freeaddrinfo(list);
+	if (ret < 0)
+		snprintf(problem, size, "cannot listen on %s%sport %s: %s", address->host,
+			 address->host[0] ? " " : "", address->port, strerror(-ret));
+	return ret;
+}

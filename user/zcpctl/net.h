@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * TCP addresses and sockets.
+ */
+#ifndef ZCPCTL_NET_H
+#define ZCPCTL_NET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define NET_NAME_MAX 80
+
+struct net_address {
+	char host[256];
+	char port[64];
+};
+
+/*
+ * HOST:PORT, [V6]:PORT, and PORT alone unless @need_host. Returns 0 or -EINVAL.
+ */
+int net_parse(const char *text, bool need_host, struct net_address *address);
+
+/*
+ * Connect to the first of the host's addresses that answers, or listen. Return
+ * a socket, or -errno with a line about it in @problem.
+ */
+int net_connect(const struct net_address *address, char *problem, size_t size);
+int net_listen(const struct net_address *address, char *problem, size_t size);
+
+/* "address:port" of either end of a socket; "-" when it has none. */
+void net_local(int sock, char name[NET_NAME_MAX]);
+void net_peer(int sock, char name[NET_NAME_MAX]);
+
+#endif /* ZCPCTL_NET_H */

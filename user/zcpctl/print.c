@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * One printer for text and JSON.
+ */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "print.h"
+
+void print_init(struct printer *p, FILE *out, bool json)
+{
+	memset(p, 0, sizeof(*p));
+	p->out = out;
+	p->json = json;
+}
+
+/* Length of the UTF-8 sequence at @s, 0 when it is none. */
+static int utf8_length(const unsigned char *s)
+{
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	uint32_t c;
+	int n;
+
+	if (s[0] < 0x80)
+		return 1;
+	if (s[0] >= 0xc2 && s[0] <= 0xdf)
+		n = 2;
+	else if ((s[0] & 0xf0) == 0xe0)
+		n = 3;
+	else if (s[0] >= 0xf0 && s[0] <= 0xf4)
+		n = 4;
+	else
+		return 0;
+	c = s[0] & (0xff >> (n + 1));
+	for (int i = 1; i < n; i++) {
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (s[i] & 0x3f);
+	}
+	if (c < least[n] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+		return 0;
+	return n;
+}
+
+static void json_string(FILE *out, const char *value)
+{
+	const unsigned char *s = (const unsigned char *)value;
+	int n;
+
+	fputc('"', out);
+	while (*s) {
+		n = utf8_length(s);
+		if (!n) {
+			fputs("\\ufffd", out);
+			n = 1;
+		} else if (*s == '"' || *s == '\\') {
+			fprintf(out, "\\%c", *s);
+		} else if (*s == '\n') {
+			fputs("\\n", out);
+		} else if (*s < 0x20 || *s == 0x7f) {
+			fprintf(out, "\\u%04x", *s);
+		} else {
+			fwrite(s, 1, n, out);
+		}
+		s += n;
+	}
+	fputc('"', out);
+}
+
+/* The comma and the key before a value. */
+static void json_lead(struct printer *p, const char *key)
+{
+	if (p->depth) {
+		if (p->members[p->depth - 1])
+			fputc(',', p->out);
+		p->members[p->depth - 1] = true;
+	}
+	if (key) {
+		json_string(p->out, key);
+		fputc(':', p->out);
+	}
+}
+
+static void open_level(struct printer *p, const char *key, char begin, char end)
+{
+	if (!p->json)
+		return;
+	json_lead(p, key);
+	fputc(begin, p->out);
+	p->ends[p->depth] = end;
+	p->members[p->depth++] = false;
+}
+
+void print_object(struct printer *p, const char *key)
+{
+	open_level(p, key, '{', '}');
+}
+
+void print_array(struct printer *p, const char *key)
+{
+	open_level(p, key, '[', ']');
+}
+
+void print_end(struct printer *p)
+{
+	if (!p->json)
+		return;
+	fputc(p->ends[--p->depth], p->out);
+	if (!p->depth) {
+		fputc('\n', p->out);
+		fflush(p->out);
+	}
+}
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+
+void print_string(struct printer *p, const char *key, const char *text, const char *value)
+{
+	if (!p->json) {
+		if (text)
+			fprintf(p->out, text, value ? value : "-");
+		return;
+	}
+	json_lead(p, key);
+	if (value)
+		json_string(p->out, value);
+	else
+		fputs("null", p->out);
+}
+
+void print_bool(struct printer *p, const char *key, const char *text, bool value)
+{
+	if (!p->json) {
+		if (text)
+			fprintf(p->out, text, value ? "yes" : "no");
+		return;
+	}
+	json_lead(p, key);
+	fputs(value ? "true" : "false", p->out);
+}
+
+/* A number as JSON has it, and as text shows it. */
+static void number(struct printer *p, const char *key, const char *text, const char *json,
+		   const char *shown)
+{
+	if (!p->json) {
+		if (text)
+			fprintf(p->out, text, shown);
+		return;
+	}
+	json_lead(p, key);
+	fputs(json, p->out);
+}
+
+#pragma GCC diagnostic pop
+
+void print_number(struct printer *p, const char *key, const char *text, uint64_t value)
+{
+	char json[32];
+
+	snprintf(json, sizeof(json), "%" PRIu64, value);
+	number(p, key, text, json, json);
+}
+
+/* A number that text shows in units of 10^9. */
+static void scaled(struct printer *p, const char *key, const char *text, uint64_t value)
+{
+	char json[32], shown[32];
+
+	snprintf(json, sizeof(json), "%" PRIu64, value);
+	snprintf(shown, sizeof(shown), "%.3f", value / 1e9);
+	number(p, key, text, json, shown);
+}
+
+void print_ns(struct printer *p, const char *key, const char *text, uint64_t value)
+{
+	scaled(p, key, text, value);
+}
+
+void print_rate(struct printer *p, const char *key, const char *text, uint64_t value)
+{
+	scaled(p, key, text, value);
+}
+
+void print_seconds(struct printer *p, const char *key, const char *text, uint64_t ns)
+{
+	char json[32], shown[32];
+
+	snprintf(json, sizeof(json), "%" PRIu64 ".%09" PRIu64, ns / 1000000000, ns % 1000000000);
+	snprintf(shown, sizeof(shown), "%.3f", ns / 1e9);
+	number(p, key, text, json, shown);
+}
+
+void print_text(struct printer *p, const char *format, ...)
+{
+	va_list ap;
+
+	if (p->json)
+		return;
+	va_start(ap, format);
+	vfprintf(p->out, format, ap);
+	va_end(ap);
+	if (strchr(format, '\n'))
+		fflush(p->out);
+}
+
+uint64_t bits_per_second(uint64_t bytes, uint64_t ns)
+{
+	return ns ? (uint64_t)(bytes * 8e9 / ns) : 0;
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * zcpctl recv: bytes from TCP clients to a file.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "net.h"
+#include "print.h"
+#include "sha256.h"
+#include "zcpctl.h"
+
+#define BUFFER_BYTES (1 << 20)
+
+const char recv_help[] =
+	"  --once      serve one connection, then end\n"
+	"  -o FILE     write to FILE, not to stdout; each connection overwrites what the\n"
+	"              one before it has left there\n"
+	"  --json      the result of each connection as one JSON object per line\n"
+	"  --quiet     no result in text, only errors\n"
+	"  -h, --help  print this\n"
+	"\n"
+	"Connections are served one after the other until Ctrl-C. Without ADDR, IPv4 and\n"
+	"IPv6 clients may connect to any address of this host. PORT 0 takes a free port;\n"
+	"the line \"listening on ...\" on stderr tells which. Results go to stdout, or to\n"
+	"stderr when the data go to stdout: bytes, seconds, Gbit/s and SHA-256.\n";
+
+struct receiver {
+	const char *file;
+	bool once;
+	bool json;
+	bool quiet;
+	struct net_address address;
+	struct printer printer;
+	unsigned char *buffer;
+};
+
+struct connection {
+	char peer[NET_NAME_MAX];
+	uint64_t bytes;
+	uint64_t ns;
+	char digest[SHA256_HEX];
+	int error;
+	char problem[256];
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+static int parse(int argc, char **argv, struct receiver *r)
+{
+	static const struct option options[] = {
+		{ "once", no_argument, NULL, '1' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "quiet", no_argument, NULL, 'q' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, ":ho:", options, NULL)) != -1) {
+		switch (opt) {
+		case '1':
+			r->once = true;
+			break;
+		case 'o':
+			r->file = optarg;
+			break;
+		case 'j':
+			r->json = true;
+			break;
+		case 'q':
+			r->quiet = true;
+			break;
+		case 'h':
+			return verb_help("recv");
+		default:
+			return bad_option(opt, argv);
+		}
+	}
+	if (argc - optind != 1)
+		return usage_error("recv", "needs one [ADDR:]PORT");
+	if (net_parse(argv[optind], false, &r->address))
+		return usage_error("recv", "\"%s\" is not [ADDR:]PORT or [IPV6]:PORT",
+				   argv[optind]);
+	if (r->file && !strcmp(r->file, "-"))
+		r->file = NULL;
+	return -1;
+}
+
+static int write_all(int fd, const unsigned char *data, size_t len)
+{
+	ssize_t n;
+
+	while (len) {
+		n = write(fd, data, len);
+		if (n < 0 && errno == EINTR && !interrupted)
+			continue;
+		if (n < 0)
+			return errno;
+		data += n;
+		len -= n;
+	}
+	return 0;
+}
+
+static void failed(struct connection *c, const char *doing, const char *what, int error)
+{
+	c->error = error;
+	if (error == EINTR)
+		snprintf(c->problem, sizeof(c->problem), "interrupted after %llu bytes",
+			 (unsigned long long)c->bytes);
+	else
+		snprintf(c->problem, sizeof(c->problem), "cannot %s %s after %llu bytes: %s", doing,
+			 what, (unsigned long long)c->bytes, strerror(error));
+}
+
+static void receive(struct receiver *r, int sock, struct connection *c)
+{
+	uint64_t start = now_ns();
+	struct sha256 sha;
+	int fd = STDOUT_FILENO;
+	ssize_t n;
+	int error;
+
+	net_peer(sock, c->peer);
+	sha256_init(&sha);
+	if (r->file) {
+		fd = open(r->file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+		if (fd < 0) {
+			failed(c, "open", r->file, errno);
+			return;
+		}
+	}
+	for (;;) {
+		n = read(sock, r->buffer, BUFFER_BYTES);
+		if (n < 0 && errno == EINTR && !interrupted)
+			continue;
+		if (n < 0)
+			failed(c, "read from", c->peer, errno);
+		if (n <= 0)
+			break;
+		error = write_all(fd, r->buffer, n);
+		if (error) {
+			failed(c, "write", r->file ? r->file : "to stdout", error);
+			break;
+		}
+		sha256_update(&sha, r->buffer, n);
+		c->bytes += n;
+	}
+	c->ns = now_ns() - start;
+	sha256_hex(&sha, c->digest);
+	/* A file system may find out only here that it has no room. */
+	if (r->file && close(fd) && !c->error)
+		failed(c, "write", r->file, errno);
+}
+
+static void print_connection(struct receiver *r, const struct connection *c)
+{
+	struct printer *p = &r->printer;
+
+	if (r->quiet && !r->json)
+		return;
+	print_object(p, NULL);
+	print_number(p, "bytes", "received %s bytes", c->bytes);
+	print_seconds(p, "seconds", " in %s s", c->ns);
+	print_rate(p, "bits_per_second", ", %s Gbit/s", bits_per_second(c->bytes, c->ns));
+	print_string(p, "sha256", ", sha256 %s", c->digest[0] ? c->digest : NULL);
+	print_string(p, "peer", ", from %s\n", c->peer);
+	print_string(p, "file", NULL, r->file);
+	print_number(p, "errno", NULL, c->error);
+	print_string(p, "error", NULL, c->error ? c->problem : NULL);
+	print_end(p);
+	fflush(p->out);
+}
+
+/* Serves one connection; true when it went well. */
+static bool serve(struct receiver *r, int listener)
+{
+	struct connection c = { 0 };
+	int sock = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+
+	if (sock < 0) {
+		if (errno == EINTR || errno == ECONNABORTED)
+			return true;
+		fail("cannot accept a connection: %s", strerror(errno));
+		return false;
+	}
+	receive(r, sock, &c);
+	close(sock);
+	if (c.error)
+		fail("%s", c.problem);
+	print_connection(r, &c);
+	return !c.error;
+}
+
+int cmd_recv(int argc, char **argv)
+{
+	struct receiver r = { 0 };
+	char name[NET_NAME_MAX];
+	char problem[256];
+	bool good = true;
+	int listener;
+	int ret;
+
+	ret = parse(argc, argv, &r);
+	if (ret >= 0)
+		return ret;
+	print_init(&r.printer, r.file ? stdout : stderr, r.json);
+	r.buffer = malloc(BUFFER_BYTES);
+	if (!r.buffer)
+		return fail("%s", strerror(ENOMEM));
+	catch_signals();
+	listener = net_listen(&r.address, problem, sizeof(problem));
+	if (listener < 0) {
+		free(r.buffer);
+		return fail("%s", problem);
+	}
+	net_local(listener, name);
+	fprintf(stderr, "listening on %s\n", name);
+	do {
+		good &= serve(&r, listener);
+	} while (!r.once && !interrupted);
+	close(listener);
+	free(r.buffer);
+	return good ? DONE : FAILED;
+}

@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * zcpctl send: one file to one TCP server.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "net.h"
+#include "print.h"
+#include "progress.h"
+#include "reason.h"
+#include "zcpctl.h"
+
+const char send_help[] =
+	"  --offset N                 where to start in the file, in bytes (0)\n"
+	"  --length N                 how many bytes; the file must have them (to its end)\n"
+	"  --mode auto|zerocopy|copy  zerocopy: fail where bytes would be copied (auto)\n"
+	"  --header STR|@FILE         send this, or what is in FILE, before the file\n"
+	"  --trailer STR|@FILE        and this after it\n"
+	"  --wait sent|acked          until all bytes are in the socket, or until the\n"
+	"                             receiver's TCP has acknowledged them (acked)\n"
+	"  --interval SEC             a line of progress every SEC seconds\n"
+	"  --json                     one JSON object per line; the last one is the result\n"
+	"  --quiet                    no progress and no result, only errors\n"
+	"  -h, --help                 print this\n"
+	"\n"
+	"The bytes go out as they are: nc, socat or any server can receive them. HOST may\n"
+	"be a name or an address, an IPv6 address in brackets. On a terminal a progress bar\n"
+	"is shown. The connection is closed at the end. Ctrl-C cancels the transfer.\n";
+
+/* Bytes of --header or --trailer. */
+struct extra {
+	char *data;
+	size_t len;
+};
+
+struct request {
+	const char *file;
+	const char *target;
+	struct net_address address;
+	uint64_t offset;
+	uint64_t length;
+	uint32_t mode;
+	uint32_t complete;
+	const char *header_arg;
+	const char *trailer_arg;
+	struct extra header;
+	struct extra trailer;
+	bool json;
+	bool quiet;
+	struct progress progress;
+};
+
+struct outcome {
+	struct zcp_result result;
+	char peer[NET_NAME_MAX];
+	char problem[384];
+};
+
+static bool parse_interval(const char *text, uint64_t *ns)
+{
+	char *end;
+	double s = strtod(text, &end);
+
+	if (end == text || *end || !(s >= 0.01 && s <= 86400))
+		return false;
+	*ns = (uint64_t)(s * 1e9);
+	return true;
+}
+
+static int parse(int argc, char **argv, struct request *r)
+{
+	static const struct option options[] = {
+		{ "offset", required_argument, NULL, 'o' },
+		{ "length", required_argument, NULL, 'l' },
+		{ "mode", required_argument, NULL, 'm' },
+		{ "header", required_argument, NULL, 'H' },
+		{ "trailer", required_argument, NULL, 'T' },
+		{ "wait", required_argument, NULL, 'w' },
+		{ "interval", required_argument, NULL, 'i' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "quiet", no_argument, NULL, 'q' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	int opt;
+
+	r->length = ZCP_TO_EOF;
+	while ((opt = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+		bool good = true;
+
+		switch (opt) {
+		case 'o':
+			good = parse_number(optarg, &r->offset);
+			break;
+		case 'l':
+			good = parse_number(optarg, &r->length) && r->length != ZCP_TO_EOF;
+			break;
+		case 'm':
+			good = !zcp_mode_parse(optarg, &r->mode);
+			break;
+		case 'H':
+			r->header_arg = optarg;
+			break;
+		case 'T':
+			r->trailer_arg = optarg;
+			break;
+		case 'w':
+			good = !zcp_complete_parse(optarg, &r->complete);
+			break;
+		case 'i':
+			good = parse_interval(optarg, &r->progress.interval_ns);
+			break;
+		case 'j':
+			r->json = true;
+			break;
+		case 'q':
+			r->quiet = true;
+			break;
+		case 'h':
+			return verb_help("send");
+		default:
+			return bad_option(opt, argv);
+		}
+		if (!good)
+			return usage_error("send", "\"%s\" is not a value for this option", optarg);
+	}
+	if (argc - optind != 2)
+		return usage_error("send", "needs a FILE and a HOST:PORT");
+	r->file = argv[optind];
+	r->target = argv[optind + 1];
+	if (net_parse(r->target, true, &r->address))
+		return usage_error("send", "\"%s\" is not HOST:PORT or [IPV6]:PORT", r->target);
+	return -1;
+}
+
+/* Says what went wrong; returns -error. */
+__attribute__((format(printf, 3, 4))) static int problem(struct outcome *o, int error,
+							 const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(o->problem, sizeof(o->problem), format, ap);
+	va_end(ap);
+	o->result.error = error;
+	return -error;
+}
+
+static int read_extra(const char *arg, struct extra *extra, uint32_t max, struct outcome *o)
+{
+	size_t n;
+	FILE *f;
+	int ret = 0;
+
+	if (!arg)
+		return 0;
+	if (arg[0] != '@') {
+		extra->data = strdup(arg);
+		extra->len = strlen(arg);
+		return extra->data ? 0 : problem(o, ENOMEM, "%s", strerror(ENOMEM));
+	}
+	f = fopen(arg + 1, "re");
+	if (!f)
+		return problem(o, errno, "cannot open %s: %s", arg + 1, strerror(errno));
+	/* One byte more than fits tells a file that is too long. */
+	extra->data = malloc((size_t)max + 1);
+	if (!extra->data) {
+		ret = problem(o, ENOMEM, "%s", strerror(ENOMEM));
+		goto out;
+	}
+	errno = 0;
+	while (extra->len <= max) {
+		n = fread(extra->data + extra->len, 1, max + 1 - extra->len, f);
+		if (!n)
+			break;
+		extra->len += n;
+	}
+	if (ferror(f))
+		ret = problem(o, errno ? errno : EIO, "cannot read %s: %s", arg + 1,
+			      strerror(errno ? errno : EIO));
+out:
+	fclose(f);
+	return ret;
+}
+
+/* The device is asked first: without it nobody is called. */
+static int prepare(struct request *r, struct outcome *o)
+{
+	struct zcp_info info = { .size = sizeof(info) };
+	struct zcp_ctx *ctx;
+	char text[256];
+	int ret;
+
+	ret = zcp_ctx_open(&ctx, NULL);
+	if (ret) {
+		device_problem(-ret, text, sizeof(text));
+		o->result.stage = ZCP_STAGE_OPEN;
+		return problem(o, -ret, "%s", text);
+	}
+	ret = zcp_ctx_info(ctx, &info);
+	zcp_ctx_close(ctx);
+	if (ret)
+		return problem(o, -ret, "cannot ask %s: %s", ZCP_DEVICE, strerror(-ret));
+	ret = read_extra(r->header_arg, &r->header, info.max_inline, o);
+	if (!ret)
+		ret = read_extra(r->trailer_arg, &r->trailer, info.max_inline, o);
+	if (!ret && r->header.len + r->trailer.len > info.max_inline)
+		ret = problem(o, E2BIG, "header and trailer may have %u bytes together",
+			      info.max_inline);
+	return ret;
+}
+
+static int on_progress(const struct zcp_status *status, void *arg)
+{
+	struct request *r = arg;
+
+	if (interrupted)
+		return 1;
+	progress_update(&r->progress, status);
+	return 0;
+}
+
+/* Why mode zerocopy was refused; none when it was not. */
+static uint32_t refusal(const struct request *r, const struct zcp_result *res, int error)
+{
+	if (error != EOPNOTSUPP || r->mode != ZCP_MODE_ZEROCOPY)
+		return ZCP_REASON_NONE;
+	/* A header is copied in any mode, which is no reason to refuse. */
+	if (res->copy_reason == ZCP_REASON_NONE || res->copy_reason == ZCP_REASON_INLINE)
+		return res->path_reason;
+	return res->copy_reason;
+}
+
+/* The line for a transfer that libzcp says has failed. */
+static int explain(const struct request *r, struct outcome *o, int error)
+{
+	const struct zcp_result *res = &o->result;
+	uint32_t reason = refusal(r, res, error);
+	char why[128], cure[96];
+
+	if (reason != ZCP_REASON_NONE) {
+		reason_explain(reason, res->path_ifname, why, sizeof(why));
+		reason_cure(reason, res->path_ifname, cure, sizeof(cure));
+		return problem(o, error, "zerocopy refused: %s; use --mode auto%s%s", why,
+			       cure[0] ? ", or try: " : "", cure);
+	}
+	switch (res->stage) {
+	case ZCP_STAGE_OPEN:
+		device_problem(error, o->problem, sizeof(o->problem));
+		return -error;
+	case ZCP_STAGE_LINK:
+		if (error == EAGAIN)
+			return problem(o, error, "too many links: limit \"%s\"; see zcpctl info",
+				       zcp_limit_name(res->limit));
+		return problem(o, error, "zcp cannot use this connection: %s", strerror(error));
+	case ZCP_STAGE_SUBMIT:
+		if (error == EAGAIN)
+			return problem(o, error, "too many jobs: limit \"%s\"; see zcpctl info",
+				       zcp_limit_name(res->limit));
+		if (error == EOPNOTSUPP)
+			return problem(o, error,
+				       "zcp cannot send %s: its file system has no page cache",
+				       r->file);
+		return problem(o, error, "cannot send %s: %s", r->file, strerror(error));
+	}
+	if (res->state == ZCP_STATE_CANCELLED)
+		return problem(o, error, "interrupted after %llu bytes",
+			       (unsigned long long)res->bytes_sent);
+	if (error == ENODATA)
+		return problem(o, error, "%s ended after %llu of the %llu bytes asked for", r->file,
+			       (unsigned long long)(res->position - r->offset),
+			       (unsigned long long)r->length);
+	return problem(o, error, "sending failed after %llu bytes: %s",
+		       (unsigned long long)res->bytes_sent, strerror(error));
+}
+
+static int open_file(const char *file, struct outcome *o)
+{
+	struct stat st;
+	int fd;
+
+	/* Not to wait for the other end of a FIFO. */
+	fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return problem(o, errno, "cannot open %s: %s", file, strerror(errno));
+	if (!fstat(fd, &st) && S_ISREG(st.st_mode))
+		return fd;
+	close(fd);
+	if (S_ISDIR(st.st_mode))
+		return problem(o, EISDIR, "%s is a directory", file);
+	return problem(o, EINVAL, "%s is not a regular file", file);
+}
+
+static int transfer(struct request *r, struct outcome *o)
+{
+	struct zcp_send_opts opts = {
+		.size = sizeof(opts),
+		.progress = on_progress,
+		.arg = r,
+		.mode = r->mode,
+		.complete = r->complete,
+		.interval_ms = progress_tick_ms(&r->progress),
+	};
+	char text[256];
+	int sock;
+	int ret;
+	int fd;
+
+	fd = open_file(r->file, o);
+	if (fd < 0)
+		return fd;
+	ret = prepare(r, o);
+	if (ret)
+		goto out_file;
+	sock = net_connect(&r->address, text, sizeof(text));
+	if (sock < 0) {
+		ret = problem(o, -sock, "%s", text);
+		goto out_file;
+	}
+	net_peer(sock, o->peer);
+
+	opts.header = r->header.data;
+	opts.header_len = r->header.len;
+	opts.trailer = r->trailer.data;
+	opts.trailer_len = r->trailer.len;
+	ret = zcp_send_file(sock, fd, r->offset, r->length, &opts, &o->result);
+	progress_end(&r->progress);
+	if (ret)
+		explain(r, o, -ret);
+	else
+		shutdown(sock, SHUT_WR);
+	close(sock);
+out_file:
+	close(fd);
+	return ret;
+}
+
+static void print_outcome(const struct request *r, const struct outcome *o, struct printer *p)
+{
+	const struct zcp_result *res = &o->result;
+	uint32_t state = res->state ? res->state : ZCP_STATE_FAILED;
+	uint64_t ns = r->complete == ZCP_COMPLETE_ACKED ? res->acked_ns : res->sent_ns;
+
+	if (!ns)
+		ns = res->end_ns;
+	print_object(p, NULL);
+	print_number(p, "job", NULL, res->job);
+	print_string(p, "state", "%s: ", zcp_state_name(state));
+	print_number(p, "errno", NULL, res->error);
+	print_string(p, "error", NULL, o->problem[0] ? o->problem : NULL);
+	print_number(p, "bytes", "%s bytes", res->bytes_sent);
+	print_seconds(p, "seconds", ns ? " in %s s" : NULL, ns);
+	print_rate(p, "bits_per_second", ", %s Gbit/s", bits_per_second(res->bytes_sent, ns));
+	print_number(p, "bytes_zerocopy", ", %s zero-copied", res->bytes_zerocopy);
+	print_number(p, "bytes_copied", ", %s copied", res->bytes_copied);
+	print_string(p, "copy_reason", " (%s)", zcp_reason_name(res->copy_reason));
+	print_number(p, "bytes_acked", ", %s acked", res->bytes_acked);
+	print_ns(p, "sent_ns", NULL, res->sent_ns);
+	print_ns(p, "acked_ns", NULL, res->acked_ns);
+	print_ns(p, "end_ns", NULL, res->end_ns);
+	print_string(p, "file", NULL, r->file);
+	print_string(p, "peer", NULL, o->peer[0] ? o->peer : r->target);
+	print_string(p, "mode", NULL, zcp_mode_name(r->mode));
+	print_string(p, "wait", NULL, zcp_complete_name(r->complete));
+	print_string(p, "ifname", NULL, res->path_ifname[0] ? res->path_ifname : NULL);
+	print_text(p, "\n");
+	print_end(p);
+}
+
+int cmd_send(int argc, char **argv)
+{
+	struct outcome o = { .result.size = sizeof(o.result) };
+	struct request r = { 0 };
+	struct printer p;
+	int ret;
+
+	ret = parse(argc, argv, &r);
+	if (ret >= 0)
+		return ret;
+	print_init(&p, stdout, r.json);
+	r.progress.printer = &p;
+	r.progress.bar = isatty(STDERR_FILENO) && !r.quiet;
+	if (r.quiet)
+		r.progress.interval_ns = 0;
+
+	catch_signals();
+	ret = transfer(&r, &o);
+	if (ret)
+		fail("%s", o.problem);
+	/* In text a transfer that never began has no result to tell. */
+	if (r.json || (!r.quiet && o.result.state))
+		print_outcome(&r, &o, &p);
+	free(r.header.data);
+	free(r.trailer.data);
+	return ret ? FAILED : DONE;
+}
