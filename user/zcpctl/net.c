@@ -169,3 +169,11 @@ int net_listen(const struct net_address *address, char *problem, size_t size)
 			 address->host[0] ? " " : "", address->port, strerror(-ret));
 	return ret;
 }
+
+void net_reset(int sock)
+{
+	struct linger linger = { .l_onoff = 1 };
+
+	setsockopt(sock, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+	close(sock);
+}

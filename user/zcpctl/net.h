@@ -27,6 +27,9 @@ int net_parse(const char *text, bool need_host, struct net_address *address);
 int net_connect(const struct net_address *address, char *problem, size_t size);
 int net_listen(const struct net_address *address, char *problem, size_t size);
 
+/* Close a connection so that the peer cannot take what it got for all there is. */
+void net_reset(int sock);
+
 /* "address:port" of either end of a socket; "-" when it has none. */
 void net_local(int sock, char name[NET_NAME_MAX]);
 void net_peer(int sock, char name[NET_NAME_MAX]);

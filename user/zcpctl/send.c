@@ -34,7 +34,8 @@ const char send_help[] =
 	"\n"
 	"The bytes go out as they are: nc, socat or any server can receive them. HOST may\n"
 	"be a name or an address, an IPv6 address in brackets. On a terminal a progress bar\n"
-	"is shown. The connection is closed at the end. Ctrl-C cancels the transfer.\n";
+	"is shown. The connection is closed at the end, or reset when the transfer failed, so\n"
+	"that a receiver cannot mistake a part for the whole. Ctrl-C cancels the transfer.\n";
 
 /* Bytes of --header or --trailer. */
 struct extra {
@@ -334,11 +335,13 @@ static int transfer(struct request *r, struct outcome *o)
 	opts.trailer_len = r->trailer.len;
 	ret = zcp_send_file(sock, fd, r->offset, r->length, &opts, &o->result);
 	progress_end(&r->progress);
-	if (ret)
+	if (ret) {
 		explain(r, o, -ret);
-	else
+		net_reset(sock);
+	} else {
 		shutdown(sock, SHUT_WR);
-	close(sock);
+		close(sock);
+	}
 out_file:
 	close(fd);
 	return ret;
