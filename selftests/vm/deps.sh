@@ -1,0 +1,60 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Install the Debian packages that zcp's targets need and this system lacks.
+# Not being root: print the command to run and exit with status 3.
+#
+# usage: deps.sh build|vm|check|lint...
+set -eu
+
+# kernel.sh fetches kernels, and those bring their own kbuild.
+build='gcc libc6-dev make bc bison flex libelf-dev libssl-dev kmod cpio
+	xz-utils zstd bzip2 patch rsync pkg-config python3 ca-certificates'
+# The VM boots from this system's root file system, so that what tests run in
+# it has to be installed here.
+vm='qemu-system-x86 busybox-static kmod cpio iproute2 ethtool iputils-ping
+	socat netcat-openbsd tcpdump iptables procps psmisc util-linux python3
+	strace file'
+check='e2fsprogs xfsprogs btrfs-progs squashfs-tools erofs-utils fuse3
+	libfuse3-dev dmsetup jq openssl curl attr gdb'
+lint='sparse shellcheck clang-format codespell perl git gcc make mandoc'
+
+packages=
+for purpose; do
+	case $purpose in
+	build) packages+=" $build" ;;
+	vm) packages+=" $vm" ;;
+	check) packages+=" $check" ;;
+	lint) packages+=" $lint" ;;
+	*)
+		echo "usage: deps.sh build|vm|check|lint..." >&2
+		exit 2
+		;;
+	esac
+done
+
+# shellcheck disable=SC2086 # one word per package
+installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' $packages 2>/dev/null |
+	sed -n 's/^installed //p') || :
+missing=
+for package in $packages; do
+	case " $missing " in
+	*" $package "*) continue ;;
+	esac
+	if ! grep -qxF "$package" <<<"$installed"; then
+		missing+=" $package"
+	fi
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" != 0 ]; then
+	echo "apt-get install --no-install-recommends$missing"
+	exit 3
+fi
+export DEBIAN_FRONTEND=noninteractive
+echo "deps.sh: installing$missing" >&2
+{
+	apt-get -qq update
+	# shellcheck disable=SC2086
+	apt-get -qq -y --no-install-recommends install $missing
+} >&2

@@ -1,0 +1,185 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Runs in the VM as process 1: prepares the system, loads zcp.ko, runs the
+# command and reports how it went.  /run/zcp is the host's directory of this
+# run, read-only (see run.sh).
+
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+run=/run/zcp
+top='' root='' release='' shell='' limit='' token='' rows='' columns='' zcpctl_dir=''
+# shellcheck source=/dev/null
+. $run/config
+
+# The kernel log is the only thing that always arrives.
+say() {
+	echo "<5>zcp-vm: $*" >/dev/kmsg
+}
+
+die() {
+	say "fatal: $*"
+	poweroff
+}
+
+poweroff() {
+	sync
+	busybox poweroff -f
+	sleep 60
+}
+
+# A tmpfs, which must not hide the sources nor the kernel.
+mount_tmp() {
+	local dir number=0
+
+	for dir in "$top" "$root"; do
+		case $dir in
+		/tmp/*)
+			mkdir -p /run/keep/$((++number))
+			mount --bind "$dir" /run/keep/$number
+			;;
+		esac
+	done
+	mount -t tmpfs -o mode=1777 tmp /tmp
+	number=0
+	for dir in "$top" "$root"; do
+		case $dir in
+		/tmp/*)
+			mkdir -p "$dir"
+			mount --move /run/keep/$((++number)) "$dir"
+			;;
+		esac
+	done
+}
+
+# Modules of the kernel that runs, and device nodes that load some of them.
+modules() {
+	local name node type number
+
+	if [ -n "$root" ]; then
+		mkdir -p "/lib/modules/$release"
+		mount --bind "$root/lib/modules/$release" "/lib/modules/$release"
+	fi
+	mkdir -p /dev/mapper /dev/net
+	while read -r name node type; do
+		case $name in
+		btrfs | dm_mod | fuse | loop | tun)
+			number=${type:1}
+			mknod -m 666 "/dev/$node" "${type:0:1}" "${number%:*}" "${number#*:}"
+			;;
+		esac
+	done <"/lib/modules/$release/modules.devname"
+}
+
+# The virtio-serial port of this name: port NAME
+port() {
+	local entry
+
+	for entry in /sys/class/virtio-ports/*; do
+		if [ "$(<"$entry/name")" = "$1" ]; then
+			echo "/dev/${entry##*/}"
+		fi
+	done
+}
+
+load_zcp() {
+	local module
+
+	for module in $(modinfo -F depends $run/zcp.ko | tr , ' '); do
+		modprobe "$module" || return 1
+	done
+	insmod $run/zcp.ko
+}
+
+# Shortly before the host ends the VM: tell where each process hangs.
+watch() {
+	local dir command line left
+
+	read -r left _ </proc/uptime
+	left=$((limit - 8 - ${left%.*}))
+	[ "$left" -gt 0 ] || return
+	sleep "$left"
+	say "time limit"
+	echo l >/proc/sysrq-trigger
+	for dir in /proc/[0-9]*; do
+		[ -e "$dir/exe" ] || continue
+		command=$(tr '\0' ' ' <"$dir/cmdline")
+		say "process ${dir##*/}: $command"
+		while read -r line; do
+			say "    $line"
+		done <"$dir/stack"
+	done
+	poweroff
+}
+
+# The command's own standard streams are pipes, so that /dev/stdout and such
+# can be opened by name.
+run_command() {
+	local out err status watch
+
+	watch &
+	watch=$!
+	mkfifo -m 600 /run/out /run/err
+	cat /run/out >"$(port zcp.out)" &
+	out=$!
+	cat /run/err >"$(port zcp.err)" &
+	err=$!
+	setsid sh -c "$(<$run/command)" </dev/null >/run/out 2>/run/err
+	status=$?
+	kill -KILL $watch
+	# What the command left behind may keep the pipes open.
+	(sleep 2 && kill $out $err) &
+	wait $out $err
+	return $status
+}
+
+run_shell() {
+	local tty=/dev/hvc0
+
+	stty -F $tty sane rows "$rows" cols "$columns"
+	echo "zcp on Linux $release, nic $ZCP_NIC; exit ends the VM" >$tty
+	setsid -c bash -i <>$tty >&0 2>&1
+}
+
+# Whatever still runs must not keep the module in use.
+unload_zcp() {
+	local try
+
+	kill -KILL -1 2>/dev/null
+	[ -e /sys/module/zcp ] || return 0
+	for try in 1 2 3 4 5 6 7 8 9 10; do
+		rmmod zcp 2>/run/rmmod && return 0
+		sleep 0.$try
+	done
+	say "rmmod zcp failed: $(cat /run/rmmod)"
+	return 1
+}
+
+exec >/run/setup.log 2>&1
+mount_tmp || die "no /tmp"
+modules
+modprobe virtio_console || die "no virtio_console"
+hostname zcp
+ip link set lo up
+# shellcheck source=nic.sh disable=SC1091
+. $run/nic.sh
+nic_setup "$ZCP_NIC" || die "network: $(tail -n 3 /run/setup.log | tr '\n' ' ')"
+cd "$top" || die "no $top"
+
+say "loading zcp"
+load_zcp || die "cannot load zcp.ko: $(tail -n 3 /run/setup.log | tr '\n' ' ')"
+
+export HOME=/root USER=root LOGNAME=root LC_ALL=C.UTF-8
+export TERM ZCP_NIC ZCP_KERNEL ZCP_KO=$run/zcp.ko
+export PATH="$zcpctl_dir:$PATH" LD_LIBRARY_PATH=$top/user/lib
+say "running the command"
+if [ -n "$shell" ]; then
+	run_shell
+else
+	run_command
+fi
+status=$?
+say "command exited with status $status"
+if unload_zcp; then unloaded=1; else unloaded=0; fi
+say "done"
+echo "$token $status $unloaded" >"$(port zcp.status)"
+poweroff

@@ -1,0 +1,50 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Make the initramfs that boots a VM from the host's root file system, once
+# for every kernel, and print its path.
+#
+# usage: initramfs.sh RELEASE ROOT     (see kernel.sh)
+set -eu
+shopt -s inherit_errexit
+
+here=$(cd "$(dirname "$0")" && pwd)
+cache=${ZCP_CACHE:-$HOME/.cache/zcp}
+release=$1
+root=$2
+modules='virtio_pci 9p 9pnet_virtio overlay'
+
+busybox=$(command -v busybox)
+key=$(cat "$0" "$here/initramfs-init" "$busybox" | sha256sum | cut -c1-12)
+key+=-$(stat -c %Y "$root/lib/modules/$release/modules.dep")
+out=$cache/initramfs/$release-$key.cpio
+if [ -e "$out" ]; then
+	echo "$out"
+	exit
+fi
+
+mkdir -p "${out%/*}"
+tmp=$(mktemp -d "$out.XXXXXX")
+trap 'rm -rf "$tmp"' EXIT
+mkdir -p "$tmp"/fs/{bin,modules,lower,rw,new}
+cp "$busybox" "$tmp/fs/bin/busybox"
+cp "$here/initramfs-init" "$tmp/fs/init"
+chmod 755 "$tmp/fs/init"
+
+for module in $modules; do
+	modprobe -d "$root/" -S "$release" --show-depends "$module"
+done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' | while read -r file; do
+	name=${file##*/}
+	name=${name%%.ko*}.ko
+	case $file in
+	*.xz) xz -dc "$file" ;;
+	*.zst) zstd -dcq "$file" ;;
+	*.gz) gzip -dc "$file" ;;
+	*) cat "$file" ;;
+	esac >"$tmp/fs/modules/$name"
+	echo "$name" >>"$tmp/fs/modules/order"
+done
+
+(cd "$tmp/fs" && find . | cpio -o -H newc -R 0:0 --quiet) >"$tmp/cpio"
+mv "$tmp/cpio" "$out"
+echo "$out"

@@ -1,0 +1,23 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Look through a VM's console log, from the loading of zcp.ko on, for what a
+# healthy kernel does not say; print it and fail if there is any.
+#
+# usage: klog.sh LOGFILE
+set -eu
+
+bad='WARNING:|BUG:|Oops|general protection|lockdep|possible .* dead|refcount_t'
+bad="$bad|KASAN|KFENCE|UBSAN|kmemleak|blocked for more than|soft lockup|hard LOCKUP"
+bad="$bad|rcu.*stall|hung_task|list_(add|del) corruption|scheduling while atomic"
+bad="$bad|sleeping function called|Call Trace|Kernel panic"
+
+# Twenty lines from each finding on are shown.
+awk -v bad="$bad" '
+	/zcp-vm: loading zcp/ { loaded = 1 }
+	!loaded { next }
+	/zcp-vm: / { next }
+	$0 ~ bad { found = 1; show = 20 }
+	show-- > 0 { print }
+	END { exit found ? 1 : 0 }
+' "$1"
