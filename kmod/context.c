@@ -68,17 +68,20 @@ void zctx_put(struct zctx *ctx)
  * @ctx: the context
  *
  * Every link is closed, here or by the worker that is busy with it, and every
- * job ends. Waits for such a worker only for a moment, and not at all in a
- * process that is being killed.
+ * job ends. Waits for such workers only for a moment, all in all, and not at
+ * all in a process that is being killed.
  */
 void zctx_release(struct zctx *ctx)
 {
+	unsigned long until = jiffies + HZ;
 	struct zlink *link;
 	unsigned long id;
 
+	xa_for_each(&ctx->links, id, link)
+		set_bit(ZLINK_ENDING, &link->bits);
 	xa_for_each(&ctx->links, id, link) {
 		xa_erase(&ctx->links, id);
-		zlink_abandon(link);
+		zlink_abandon(link, until);
 		zlink_put(link);
 	}
 	zctx_put(ctx);

@@ -88,7 +88,7 @@ static int zcmd_link(struct zcmd *c)
 	ret = zcmd_reply(c, sizeof(*req));
 	if (ret) {
 		xa_erase(&c->ctx->links, link->id);
-		zlink_abandon(link);
+		zlink_abandon(link, jiffies + HZ);
 		zlink_put(link);
 		return ret;
 	}
@@ -104,7 +104,12 @@ static int zcmd_unlink(struct zcmd *c)
 
 	if (req->flags)
 		return -EOPNOTSUPP;
-	link = xa_erase(&c->ctx->links, req->link);
+	/* Not an id that is only reserved: that one is its maker's. */
+	xa_lock(&c->ctx->links);
+	link = xa_load(&c->ctx->links, req->link);
+	if (link)
+		__xa_erase(&c->ctx->links, req->link);
+	xa_unlock(&c->ctx->links);
 	if (!link)
 		return -ENOENT;
 	ret = zlink_unlink(link, &req->cancelled);
@@ -246,6 +251,8 @@ static long zcp_ioctl(struct file *file, unsigned int nr, unsigned long arg)
 		return -EFAULT;
 	if (c.size < op->min_size)
 		return -EINVAL;
+	if (c.size > PAGE_SIZE)
+		return -E2BIG;
 	ret = copy_struct_from_user(&buf, op->size, c.user, c.size);
 	if (ret)
 		return ret;

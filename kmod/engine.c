@@ -252,65 +252,61 @@ int zlink_wake(wait_queue_entry_t *wait, unsigned int mode, int sync, void *key)
 }
 
 /*
- * The jobs that end together: taken off their list and made final under the
- * lock, their list's references given back outside of it. A job that is final
- * is in zctx.events through its entry, so they are remembered by number only.
+ * Jobs that have ended under the lock, through zjob.ended_next. Their list's
+ * references are theirs until they are given back outside of the lock.
  */
 struct zended {
-	struct zjob *jobs[16];
-	unsigned int nr;
+	struct zjob *first;
 };
 
 static void zended_put(struct zended *ended)
 {
-	while (ended->nr)
-		zjob_put(ended->jobs[--ended->nr]);
+	struct zjob *job;
+
+	while ((job = ended->first)) {
+		ended->first = job->ended_next;
+		zjob_put(job);
+	}
 }
 
-/* Make a job final. Returns false when @ended is full and wants a put. */
-static bool zlink_end_locked(struct zlink *link, struct zjob *job, u8 state,
-			     int error, u64 acked, struct zended *ended)
+/* Take a job off its list and make it final. */
+static void zlink_end_locked(struct zlink *link, struct zjob *job, u8 state,
+			     int error, u32 una, struct zended *ended)
 {
 	list_del_init(&job->entry);
 	if (link->current_job == job)
 		link->current_job = NULL;
-	zjob_finish(job, state, error, acked);
-	ended->jobs[ended->nr++] = job;
-	return ended->nr < ARRAY_SIZE(ended->jobs);
+	job->ended_next = ended->first;
+	ended->first = job;
+	zjob_finish(job, state, error, zjob_acked(job, job->sent, una));
 }
 
-static void zlink_note_acked(struct zjob *job)
+static void zlink_ack_locked(struct zlink *link, struct zjob *job, u32 una,
+			     struct zended *ended)
 {
 	WRITE_ONCE(job->acked_ns, ktime_to_ns(ktime_sub(ktime_get(),
 							job->submitted)));
 	trace_zcp_ack(job->id, job->link_id, job->sent);
+	zlink_end_locked(link, job, ZCP_STATE_DONE, 0, una, ended);
 }
 
 /* Report the jobs whose bytes are all acknowledged. */
 static bool zlink_reap(struct zlink *link)
 {
 	struct zended ended = {};
-	bool any = false, full;
-	struct zjob *job;
-	u32 una;
+	struct zjob *job, *next;
+	u32 una = zlink_una(link);
+	bool any;
 
-	do {
-		full = false;
-		una = zlink_una(link);
-		spin_lock(&link->lock);
-		while (!full && !list_empty(&link->unacked)) {
-			job = list_first_entry(&link->unacked, struct zjob,
-					       entry);
-			if (before(una, job->end_seq))
-				break;
-			zlink_note_acked(job);
-			full = !zlink_end_locked(link, job, ZCP_STATE_DONE, 0,
-						 job->sent, &ended);
-			any = true;
-		}
-		spin_unlock(&link->lock);
-		zended_put(&ended);
-	} while (full);
+	spin_lock(&link->lock);
+	list_for_each_entry_safe(job, next, &link->unacked, entry) {
+		if (before(una, job->end_seq))
+			break;
+		zlink_ack_locked(link, job, una, &ended);
+	}
+	spin_unlock(&link->lock);
+	any = ended.first;
+	zended_put(&ended);
 	return any;
 }
 
@@ -327,82 +323,57 @@ void zlink_finish_all(struct zlink *link, u32 una, u8 state, int error,
 		      u32 *nr, u64 *bytes)
 {
 	struct zended ended = {};
-	struct zjob *job;
-	bool full;
-
-	do {
-		full = false;
-		spin_lock(&link->lock);
-		while (!full) {
-			bool sent = true;
-
-			job = list_first_entry_or_null(&link->unacked,
-						       struct zjob, entry);
-			if (!job) {
-				sent = false;
-				job = list_first_entry_or_null(&link->queue,
-							       struct zjob,
-							       entry);
-			}
-			if (!job)
-				break;
-			if (sent && !before(una, job->end_seq)) {
-				zlink_note_acked(job);
-				full = !zlink_end_locked(link, job,
-							 ZCP_STATE_DONE, 0,
-							 job->sent, &ended);
-				continue;
-			}
-			(*nr)++;
-			*bytes += job->sent;
-			full = !zlink_end_locked(link, job, state, error,
-						 zjob_acked(job, job->sent, una),
-						 &ended);
-		}
-		spin_unlock(&link->lock);
-		zended_put(&ended);
-	} while (full);
-}
-
-/* Cancel what is queued behind a job that ended part way. */
-static void zlink_cancel_queue(struct zlink *link)
-{
-	struct zended ended = {};
-	struct zjob *job;
-	bool full;
-
-	do {
-		full = false;
-		spin_lock(&link->lock);
-		while (!full) {
-			job = list_first_entry_or_null(&link->queue,
-						       struct zjob, entry);
-			if (!job)
-				break;
-			full = !zlink_end_locked(link, job, ZCP_STATE_CANCELLED,
-						 ECANCELED, 0, &ended);
-		}
-		spin_unlock(&link->lock);
-		zended_put(&ended);
-	} while (full);
-}
-
-/* End the current job. */
-static void zlink_end_current(struct zlink *link, struct zjob *job, u8 state,
-			      int error)
-{
-	struct zended ended = {};
-	bool part = state != ZCP_STATE_DONE && job->sent;
-	u32 una = zlink_una(link);
+	struct zjob *job, *next;
 
 	spin_lock(&link->lock);
-	zlink_end_locked(link, job, state, error,
-			 zjob_acked(job, job->sent, una), &ended);
+	list_for_each_entry_safe(job, next, &link->unacked, entry) {
+		if (!before(una, job->end_seq)) {
+			zlink_ack_locked(link, job, una, &ended);
+			continue;
+		}
+		(*nr)++;
+		*bytes += job->sent;
+		zlink_end_locked(link, job, state, error, una, &ended);
+	}
+	list_for_each_entry_safe(job, next, &link->queue, entry) {
+		(*nr)++;
+		*bytes += job->sent;
+		zlink_end_locked(link, job, state, error, una, &ended);
+	}
 	spin_unlock(&link->lock);
-
-	if (part && !(link->flags & ZCP_LINK_CONTINUE))
-		zlink_cancel_queue(link);
 	zended_put(&ended);
+}
+
+/*
+ * End one job, unless it has ended by now. When it ends part way, what is
+ * queued behind it is cancelled in the same step: a job that is submitted
+ * after the event is not.
+ */
+static bool zlink_end_job(struct zlink *link, struct zjob *job, u8 state,
+			  int error)
+{
+	struct zended ended = {};
+	struct zjob *next;
+	u32 una;
+
+	spin_lock(&link->lock);
+	if (zjob_is_final(job)) {
+		spin_unlock(&link->lock);
+		return false;
+	}
+	una = zlink_una(link);
+	if (state != ZCP_STATE_DONE && job->state != ZCP_STATE_SENT &&
+	    job->sent && !(link->flags & ZCP_LINK_CONTINUE)) {
+		zlink_end_locked(link, job, state, error, una, &ended);
+		list_for_each_entry_safe(job, next, &link->queue, entry)
+			zlink_end_locked(link, job, ZCP_STATE_CANCELLED,
+					 ECANCELED, una, &ended);
+	} else {
+		zlink_end_locked(link, job, state, error, una, &ended);
+	}
+	spin_unlock(&link->lock);
+	zended_put(&ended);
+	return true;
 }
 
 /* The job at the head of the queue, which the runner begins with. */
@@ -425,7 +396,7 @@ static struct zjob *zlink_begin(struct zlink *link)
 static void zlink_job_sent(struct zlink *link, struct zjob *job)
 {
 	if (job->complete == ZCP_COMPLETE_SENT) {
-		zlink_end_current(link, job, ZCP_STATE_DONE, 0);
+		zlink_end_job(link, job, ZCP_STATE_DONE, 0);
 		return;
 	}
 	spin_lock(&link->lock);
@@ -503,8 +474,8 @@ static void zlink_turn(struct zlink *link, bool may_read, s64 *quota)
 	struct zbatch *batch = NULL;
 	unsigned int stalls = 0;
 	struct zjob *job;
-	u64 bytes, was;
-	u32 nr;
+	u64 bytes = 0, was;
+	u32 nr = 0;
 
 	clear_bit(ZLINK_WANT_SPACE, &link->bits);
 	clear_bit(ZLINK_WANT_ACK, &link->bits);
@@ -548,14 +519,12 @@ static void zlink_turn(struct zlink *link, bool may_read, s64 *quota)
 			stalls = 0;
 			continue;
 		case ZPUSH_FAILED:
-			zlink_end_current(link, job, ZCP_STATE_FAILED,
-					  job->error);
+			zlink_end_job(link, job, ZCP_STATE_FAILED, job->error);
 			continue;
 		case ZPUSH_STOPPED:
 			if (READ_ONCE(job->cancel))
-				zlink_end_current(link, job,
-						  ZCP_STATE_CANCELLED,
-						  ECANCELED);
+				zlink_end_job(link, job, ZCP_STATE_CANCELLED,
+					      ECANCELED);
 			continue;
 		case ZPUSH_BLOCKED:
 			if (job->sent != was) {
@@ -600,9 +569,12 @@ void zlink_work(struct work_struct *work)
 }
 
 /**
- * zlink_queue() - Queue a job
+ * zlink_queue() - Queue a job, and let look-ups find it
  * @link: its link
- * @job: the job; a reference goes to the list
+ * @job: the job, whose id is reserved in zctx.jobs; the caller's reference
+ *	goes there, another one to the list
+ *
+ * Both in one step: a job that can be found can be cancelled.
  *
  * Return: 0, -ENOENT when the link is ending, or -ESHUTDOWN.
  */
@@ -616,8 +588,12 @@ int zlink_queue(struct zlink *link, struct zjob *job)
 	} else if (test_bit(ZLINK_BROKEN, &link->bits)) {
 		ret = -ESHUTDOWN;
 	} else {
+		trace_zcp_submit(job->id, job->link_id, job->nr_segs,
+				 job->total, job->mode);
 		kref_get(&job->ref);
 		list_add_tail(&job->entry, &link->queue);
+		/* The id is reserved: this allocates nothing. */
+		xa_store(&link->ctx->jobs, job->id, job, GFP_NOWAIT);
 	}
 	spin_unlock(&link->lock);
 	return ret;
@@ -654,33 +630,28 @@ void zlink_push_now(struct zlink *link, s64 *quota)
 int zlink_cancel_job(struct zlink *link, struct zjob *job, u32 *cancelled)
 {
 	struct zended ended = {};
+	bool running = false;
 	bool ours = false;
-	u32 una = 0;
 
-	*cancelled = 0;
 	spin_lock(&link->lock);
-	if (zjob_is_final(job)) {
-		spin_unlock(&link->lock);
-		return 0;
+	if (!zjob_is_final(job)) {
+		running = job == link->current_job;
+		ours = !job->cancel;
+		WRITE_ONCE(job->cancel, true);
+		if (!running)
+			zlink_end_locked(link, job, ZCP_STATE_CANCELLED,
+					 ECANCELED, zlink_una(link), &ended);
 	}
-	if (job != link->current_job) {
-		una = zlink_una(link);
-		zlink_end_locked(link, job, ZCP_STATE_CANCELLED, ECANCELED,
-				 zjob_acked(job, job->sent, una), &ended);
-		*cancelled = 1;
-		spin_unlock(&link->lock);
-		zended_put(&ended);
-		return 0;
-	}
-	ours = !job->cancel;
-	WRITE_ONCE(job->cancel, true);
 	spin_unlock(&link->lock);
+	zended_put(&ended);
+	*cancelled = ours;
+	if (!running)
+		return 0;
 
 	/* The runner stops at its next step; when there is none, be it. */
 	if (zlink_wait_run(link))
 		return -EINTR;
-	if (!zjob_is_final(job))
-		zlink_end_current(link, job, ZCP_STATE_CANCELLED, ECANCELED);
+	zlink_end_job(link, job, ZCP_STATE_CANCELLED, ECANCELED);
 	zlink_end_run(link);
 	*cancelled = ours && job->state == ZCP_STATE_CANCELLED;
 	return 0;

@@ -275,6 +275,10 @@ enum zpush_result zjob_push(struct zjob *job, struct zbatch *batch,
 	enum zpush_result result;
 	const struct cred *old;
 
+	if (may_read && (current->flags & PF_KTHREAD) &&
+	    job->seg < job->nr_segs && job->segs[job->seg].file)
+		zsource_prime(job->segs[job->seg].file);
+
 	old = override_creds(job->cred);
 	old_memcg = set_active_memcg(job->memcg);
 	result = zjob_push_segments(job, &push, batch, quota, may_read);

@@ -44,6 +44,7 @@ struct zseg {
  * @link_id: @link's id
  * @entry: in zlink.queue or zlink.unacked (under zlink.lock), then in
  *	zctx.events (under zctx.lock), then in no list
+ * @ended_next: of the jobs that ended together; belongs to who ended them
  * @mode: enum zcp_mode
  * @complete: enum zcp_complete
  * @state: enum zcp_state; changed under zlink.lock, by the runner of the link
@@ -85,6 +86,7 @@ struct zjob {
 	struct zlink *link;
 	u32 link_id;
 	struct list_head entry;
+	struct zjob *ended_next;
 
 	u8 mode;
 	u8 complete;

@@ -257,16 +257,20 @@ int zlink_unlink(struct zlink *link, u32 *cancelled)
 /**
  * zlink_abandon() - End a link because its context ends
  * @link: a link that is out of zctx.links
+ * @until: in jiffies: do not wait any longer
  *
  * A worker may be busy with the link inside a file system. It is waited for
  * only for a moment, so that a disk or server that does not answer cannot
  * hold up close(2); the worker then closes the link when it comes back.
  */
-void zlink_abandon(struct zlink *link)
+void zlink_abandon(struct zlink *link, unsigned long until)
 {
+	unsigned long now = jiffies;
+	long wait = time_before(now, until) ? until - now : 0;
+
 	set_bit(ZLINK_ENDING, &link->bits);
 	if (wait_event_killable_timeout(link->idle, zlink_try_run(link),
-					HZ) <= 0) {
+					wait) <= 0) {
 		zlink_kick(link);
 		return;
 	}

@@ -106,7 +106,7 @@ int zlink_new(struct zctx *ctx, struct zcp_link *req, struct zlink **out);
 void zlink_publish(struct zlink *link);
 void zlink_put(struct zlink *link);
 int zlink_unlink(struct zlink *link, u32 *cancelled);
-void zlink_abandon(struct zlink *link);
+void zlink_abandon(struct zlink *link, unsigned long until);
 u32 zlink_close(struct zlink *link);
 
 /* engine.c */

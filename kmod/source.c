@@ -104,10 +104,8 @@ static bool zbatch_take(struct zbatch *batch, const struct zread *rd,
 		return false;
 
 	if (folio_test_readahead(folio) && !folio_test_writeback(folio)) {
-		if (!rd->ra) {
-			batch->marker = true;
+		if (!rd->ra)
 			return false;
-		}
 		if (rd->file->f_mapping->a_ops->readahead) {
 			DEFINE_READAHEAD(ractl, rd->file, rd->ra,
 					 rd->file->f_mapping,
@@ -171,22 +169,21 @@ size_t zsource_lookup(const struct zread *rd, struct zbatch *batch)
 
 	batch->nr = 0;
 	batch->bytes = 0;
-	batch->marker = false;
 
 	while (open && index <= last &&
 	       batch->nr + ZCP_FOLIO_BATCH_MAX <= ZBATCH_PAGES) {
 		unsigned int i, n;
 
 		folio_batch_init(&fbatch);
-		n = filemap_get_folios_contig(rd->file->f_mapping, &index,
-					      last, &fbatch);
+		n = zcp_get_folios_contig(rd->file->f_mapping, &index, last,
+					  &fbatch);
 		for (i = 0; i < n; i++) {
 			if (open)
 				open = zbatch_take(batch, rd, fbatch.folios[i]);
 			if (!open)
 				folio_put(fbatch.folios[i]);
 		}
-		if (n < ZCP_FOLIO_BATCH_MAX)
+		if (!n)
 			open = false;
 	}
 
@@ -214,24 +211,27 @@ void zbatch_release(struct zbatch *batch)
 /**
  * struct zsplice - What the actor of a splice has to know
  * @push: where and how
- * @cached: pages are the file's own even when they have lost their mapping
  * @more: bytes follow after this splice
  * @want: bytes this splice still asks for
  * @error: of the socket
  */
 struct zsplice {
 	struct zpush *push;
-	bool cached;
 	bool more;
 	size_t want;
 	int error;
 };
 
-static bool zpage_is_private(const struct zsplice *sp, struct page *page)
+/*
+ * Did the file system make this page for us? Pages of its page cache have a
+ * mapping. One that was truncated meanwhile has lost it, and is counted as a
+ * copy rather than guessed about. The zero page of a hole is nobody's copy.
+ */
+static bool zpage_is_private(struct page *page)
 {
 	unsigned long mapping;
 
-	if (sp->cached)
+	if (page == ZERO_PAGE(0))
 		return false;
 	mapping = (unsigned long)READ_ONCE(page_folio(page)->mapping);
 	return !mapping || (mapping & 3);
@@ -239,9 +239,8 @@ static bool zpage_is_private(const struct zsplice *sp, struct page *page)
 
 /* Collect up to @max runs of one kind from the pipe, without taking them out. */
 static unsigned int zsplice_collect(struct pipe_inode_info *pipe,
-				    struct zsplice *sp, struct bio_vec *bv,
-				    unsigned int max, size_t *bytes,
-				    bool *private, int *error)
+				    struct bio_vec *bv, unsigned int max,
+				    size_t *bytes, bool *private, int *error)
 {
 	unsigned int mask = pipe->ring_size - 1;
 	unsigned int head = pipe->head;
@@ -257,7 +256,7 @@ static unsigned int zsplice_collect(struct pipe_inode_info *pipe,
 			break;
 		if (!buf->len)
 			continue;
-		own = zpage_is_private(sp, buf->page);
+		own = zpage_is_private(buf->page);
 		if (nr && own != *private)
 			break;
 		*private = own;
@@ -304,7 +303,7 @@ static int zsplice_actor(struct pipe_inode_info *pipe, struct splice_desc *sd)
 		bool more;
 		ssize_t n;
 
-		nr = zsplice_collect(pipe, sp, bv, ARRAY_SIZE(bv), &bytes,
+		nr = zsplice_collect(pipe, bv, ARRAY_SIZE(bv), &bytes,
 				     &private, &error);
 		if (!nr)
 			break;
@@ -324,6 +323,28 @@ static int zsplice_actor(struct pipe_inode_info *pipe, struct splice_desc *sd)
 	return done ? done : error;
 }
 
+static int zsplice_no_actor(struct pipe_inode_info *pipe,
+			    struct splice_desc *sd)
+{
+	return 0;
+}
+
+/**
+ * zsource_prime() - Let this worker have its pipe
+ * @file: any file that zsource_check() accepts
+ *
+ * A task keeps the pipe of its first splice. A worker makes it here, while it
+ * has no submitter's credentials and memory cgroup, so that none of them is
+ * charged for as long as the worker lives. Nothing is read.
+ */
+void zsource_prime(struct file *file)
+{
+	struct splice_desc sd = {};
+
+	if (!current->splice_pipe)
+		splice_direct_to_actor(file, &sd, zsplice_no_actor);
+}
+
 /**
  * zsource_splice() - Send what the file system itself reads
  * @rd: the position; waits for the disk
@@ -340,7 +361,6 @@ ssize_t zsource_splice(const struct zread *rd, struct zpush *push, bool more,
 	struct address_space *mapping = rd->file->f_mapping;
 	struct zsplice sp = {
 		.push = push,
-		.cached = zsource_is_cached(rd->file),
 		.more = more,
 		.want = rd->len,
 	};
@@ -358,7 +378,7 @@ ssize_t zsource_splice(const struct zread *rd, struct zpush *push, bool more,
 	if (ret)
 		return ret;
 
-	if (sp.cached && rd->ra && mapping->a_ops->readahead &&
+	if (zsource_is_cached(rd->file) && rd->ra && mapping->a_ops->readahead &&
 	    pos < i_size_read(mapping->host)) {
 		DEFINE_READAHEAD(ractl, rd->file, rd->ra, mapping,
 				 pos >> PAGE_SHIFT);

@@ -23,6 +23,7 @@ struct zread {
 int zsource_check(struct file *file);
 bool zsource_is_cached(struct file *file);
 size_t zsource_lookup(const struct zread *rd, struct zbatch *batch);
+void zsource_prime(struct file *file);
 void zbatch_release(struct zbatch *batch);
 ssize_t zsource_splice(const struct zread *rd, struct zpush *push, bool more,
 		       bool *send_failed);

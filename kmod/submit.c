@@ -11,7 +11,6 @@
 #include "job.h"
 #include "link.h"
 #include "source.h"
-#include "trace.h"
 
 static atomic_long_t zjob_last_id = ATOMIC_LONG_INIT(0);
 
@@ -232,19 +231,15 @@ static int zjob_launch(struct zctx *ctx, struct zlink *link, struct zjob *job,
 		ret = -EFAULT;
 		goto err_reserve;
 	}
-	trace_zcp_submit(job->id, job->link_id, job->nr_segs, job->total,
-			 job->mode);
-	kref_get(&job->ref);
-	xa_store(&ctx->jobs, job->id, job, GFP_KERNEL_ACCOUNT);
 	ret = zlink_queue(link, job);
-	zjob_put(job);
-	if (ret)
-		goto err_store;
+	if (ret) {
+		/* The id of a job that was not accepted; a fault is as good. */
+		if (put_user(0, id_ptr))
+			ret = -EFAULT;
+		goto err_reserve;
+	}
 	return 0;
 
-err_store:
-	xa_erase(&ctx->jobs, job->id);
-	return ret;
 err_reserve:
 	xa_release(&ctx->jobs, job->id);
 	return ret;
@@ -314,34 +309,17 @@ static int zctx_fetch_job(const void __user *from, u32 stride,
 	return req->size == size ? 0 : -EINVAL;
 }
 
-/**
- * zctx_submit() - Submit a batch of jobs
- * @ctx: the context
- * @req: the batch; its outputs are filled in
- *
+/*
  * The jobs are queued in order until one is refused. Each time the batch
  * leaves a link for another, and at its end, that link gets its first push
  * here, within one quota for the whole batch.
- *
- * Return: 0 when at least one was accepted, or a negative errno.
  */
-int zctx_submit(struct zctx *ctx, struct zcp_submit *req)
+static int zctx_submit_batch(struct zctx *ctx, struct zcp_submit *req)
 {
 	s64 quota = max_t(u32, READ_ONCE(zcp_quota_bytes), PAGE_SIZE);
 	struct zlink *link = NULL;
 	int ret = 0;
 	u32 i;
-
-	req->accepted = 0;
-	req->error = 0;
-	req->limit = ZCP_LIMIT_NONE;
-	req->reason = ZCP_REASON_NONE;
-	if (req->flags)
-		return -EOPNOTSUPP;
-	if (!req->nr_jobs || req->nr_jobs > READ_ONCE(zcp_max_batch) ||
-	    req->job_size < offsetofend(struct zcp_job, id) ||
-	    req->job_size > PAGE_SIZE)
-		return -EINVAL;
 
 	for (i = 0; i < req->nr_jobs; i++) {
 		void __user *from = u64_to_user_ptr(req->jobs) +
@@ -377,6 +355,37 @@ int zctx_submit(struct zctx *ctx, struct zcp_submit *req)
 		zlink_push_now(link, &quota);
 		zlink_put(link);
 	}
+	return ret;
+}
+
+static int zctx_check_batch(const struct zcp_submit *req)
+{
+	if (req->flags)
+		return -EOPNOTSUPP;
+	if (!req->nr_jobs || req->nr_jobs > READ_ONCE(zcp_max_batch) ||
+	    req->job_size < offsetofend(struct zcp_job, id) ||
+	    req->job_size > PAGE_SIZE)
+		return -EINVAL;
+	return 0;
+}
+
+/**
+ * zctx_submit() - Submit a batch of jobs
+ * @ctx: the context
+ * @req: the batch; its outputs are filled in
+ *
+ * Return: 0 when at least one was accepted, or a negative errno.
+ */
+int zctx_submit(struct zctx *ctx, struct zcp_submit *req)
+{
+	int ret;
+
+	req->accepted = 0;
+	req->limit = ZCP_LIMIT_NONE;
+	req->reason = ZCP_REASON_NONE;
+	ret = zctx_check_batch(req);
+	if (!ret)
+		ret = zctx_submit_batch(ctx, req);
 	req->error = -ret;
 	return req->accepted ? 0 : ret;
 }

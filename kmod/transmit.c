@@ -119,6 +119,13 @@ void zpath_describe(struct sock *sk, struct zcp_link *reply)
 	rcu_read_unlock();
 }
 
+/* No upper layer protocol, and nobody else's sendmsg(). */
+static bool zsock_is_plain(struct sock *sk)
+{
+	return READ_ONCE(sk->sk_prot)->sendmsg == tcp_sendmsg &&
+	       !READ_ONCE(inet_csk(sk)->icsk_ulp_ops);
+}
+
 /**
  * zsock_check() - Can zcp send to this socket?
  * @sock: the socket
@@ -136,7 +143,7 @@ int zsock_check(struct socket *sock)
 	    (sk->sk_family != AF_INET && sk->sk_family != AF_INET6) ||
 	    sk->sk_protocol != IPPROTO_TCP)
 		return -EOPNOTSUPP;
-	if (READ_ONCE(sk->sk_prot)->sendmsg != tcp_sendmsg)
+	if (!zsock_is_plain(sk))
 		return -EOPNOTSUPP;
 	if (!((1 << READ_ONCE(sk->sk_state)) &
 	      (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT)))
@@ -165,7 +172,7 @@ ssize_t zpush_pages(struct zpush *push, struct bio_vec *bv, unsigned int nr,
 	u32 reason;
 	ssize_t ret;
 
-	if (READ_ONCE(sk->sk_prot)->sendmsg != tcp_sendmsg)
+	if (!zsock_is_plain(sk))
 		return -EOPNOTSUPP;
 
 	if (push->mode == ZCP_MODE_COPY)
@@ -220,7 +227,7 @@ ssize_t zpush_data(struct zpush *push, const void *data, size_t len, bool more)
 	struct sock *sk = push->sock->sk;
 	ssize_t ret;
 
-	if (READ_ONCE(sk->sk_prot)->sendmsg != tcp_sendmsg)
+	if (!zsock_is_plain(sk))
 		return -EOPNOTSUPP;
 
 	iov_iter_kvec(&msg.msg_iter, ITER_SOURCE, &vec, 1, len);

@@ -28,14 +28,12 @@ struct zcount {
  * struct zbatch - Pages on their way from a file to a socket
  * @nr: number of folios, and of elements of @bv
  * @bytes: total length
- * @marker: the page after the last one wants readahead to go on
  * @bv: one element for each folio, in the order of the file
  * @folios: the folios, with a reference each
  */
 struct zbatch {
 	unsigned int nr;
 	size_t bytes;
-	bool marker;
 	struct bio_vec bv[ZBATCH_PAGES];
 	struct folio *folios[ZBATCH_PAGES];
 };

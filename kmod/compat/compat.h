@@ -12,7 +12,9 @@
 #include <linux/bvec.h>
 #include <linux/fs.h>
 #include <linux/net.h>
+#include <linux/pagemap.h>
 #include <linux/uio.h>
+#include <linux/version.h>
 #include <net/dst.h>
 
 #ifdef ZCP_HAVE_FOLIO_BATCH_H
@@ -44,6 +46,30 @@ static inline bool zcp_file_has_hsm(const struct file *file)
 #else
 	return false;
 #endif
+}
+
+/**
+ * zcp_get_folios_contig() - filemap_get_folios_contig(), where it is safe
+ * @mapping: the page cache
+ * @index: in and out: where to begin, and where to go on
+ * @last: the last page that is wanted
+ * @fbatch: an empty batch
+ *
+ * Before 6.12 a walk that goes on to a next entry can meet a large folio in
+ * its middle and take the entry for a folio. There, mappings that may have
+ * large folios are asked for one folio at a time.
+ *
+ * Return: number of folios, at most %ZCP_FOLIO_BATCH_MAX.
+ */
+static inline unsigned int
+zcp_get_folios_contig(struct address_space *mapping, pgoff_t *index,
+		      pgoff_t last, struct folio_batch *fbatch)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+	if (mapping_large_folio_support(mapping))
+		last = *index;
+#endif
+	return filemap_get_folios_contig(mapping, index, last, fbatch);
 }
 
 /* Sends what TCP holds back because more was announced, and did not come. */

@@ -54,7 +54,7 @@
  * EACCES         the source is not open for reading
  * EISDIR         the source is a directory
  * ENOTCONN       the socket is listening, or not connected
- * EBUSY          the socket is linked in this context already
+ * EBUSY          the socket is linked already, in this context or another
  * ESHUTDOWN      the link can send no more: its connection has ended
  * EAGAIN         a limit was reached (the reply says which), or a
  *                non-blocking call has nothing to return yet
@@ -269,8 +269,9 @@ struct zcp_info {
  *
  * The link holds the socket open until ZCP_IOC_UNLINK or close(2) of the
  * context. The caller may go on reading from it, and may write to it while no
- * job is on the link. A veth device reports scatter/gather and cannot know
- * what the far side does with the pages.
+ * job is on the link. The path ends at the egress device: a device made of
+ * software (veth, a tunnel, WireGuard …) reports scatter/gather and cannot
+ * know what happens to the pages behind it.
  */
 struct zcp_link {
 	__u32 size;
@@ -352,7 +353,8 @@ struct zcp_segment {
  * @nr_segments: Number of segments, at least 1.
  * @segments: User address of an array of struct zcp_segment.
  * @user_data: Given back in the event and the status.
- * @id: Out: the job's id, unique on this system while it is up, never 0.
+ * @id: Out: the job's id, unique while the module is loaded, never 0. It is
+ *	0 when the job was refused after its id had been written.
  */
 struct zcp_job {
 	__u32 size;
@@ -381,7 +383,8 @@ struct zcp_job {
  *	path would copy (enum zcp_reason).
  *
  * Returns 0 when at least one job was accepted, otherwise the error of the
- * first. A job whose @id cannot be written is not accepted (EFAULT). ESHUTDOWN: the connection of the link has ended.
+ * first. A job whose @id cannot be written is not accepted (EFAULT).
+ * ESHUTDOWN: the connection of the link has ended.
  */
 struct zcp_submit {
 	__u32 size;
