@@ -123,6 +123,9 @@ int zxfer(struct zcp_xfer *req)
 	if (!x->push.sock)
 		goto out_batch;
 	ret = zsock_check(x->push.sock);
+	/* A connection that has ended says so by itself, as for sendfile(2). */
+	if (ret == -ENOTCONN && READ_ONCE(x->push.sock->sk->sk_shutdown))
+		ret = 0;
 	if (ret)
 		goto out_sock;
 

@@ -518,6 +518,8 @@ struct zcp_status {
  * @mode: enum zcp_mode.
  * @copy_reason: Out, also on refusal: the reason for which most were copied,
  *	or why mode zerocopy was refused.
+ *
+ * EPIPE, ECONNRESET …: the connection has ended.
  */
 struct zcp_xfer {
 	__u32 size;
