@@ -162,44 +162,34 @@ u32 zlink_una(const struct zlink *link)
 	return una;
 }
 
-/* Acknowledged bytes of a job; conservative when others write as well. */
-static u64 zjob_acked(const struct zjob *job, u64 sent, u32 una)
+/*
+ * Acknowledged bytes of a job, under zlink.lock. Conservative: what others
+ * wrote to the socket meanwhile counts as not acknowledged.
+ */
+static u64 zjob_acked(const struct zjob *job, u32 una)
 {
-	s32 open;
+	s32 open = job->end_seq - una;
 
-	if (!READ_ONCE(job->pushed))
+	if (!job->pushed)
 		return 0;
-	/* Pairs with zjob_advance(). */
-	smp_rmb();
-	open = READ_ONCE(job->end_seq) - una;
 	if (open <= 0)
-		return sent;
-	return sent > open ? sent - open : 0;
+		return job->sent;
+	return job->sent > open ? job->sent - open : 0;
 }
 
 /**
- * zlink_job_acked() - Read the progress of a job
- * @link: its link
+ * zlink_job_acked() - Acknowledged bytes of a job
+ * @link: its link, locked
  * @job: the job
- * @state: out: its state
- * @sent: out: bytes sent
  *
- * Return: bytes acknowledged; never too many.
+ * Return: bytes; never too many.
  */
-u64 zlink_job_acked(struct zlink *link, const struct zjob *job, u32 *state,
-		    u64 *sent)
+u64 zlink_job_acked(struct zlink *link, const struct zjob *job)
 {
-	u64 acked;
+	lockdep_assert_held(&link->lock);
 
-	spin_lock(&link->lock);
-	*state = job->state;
-	*sent = READ_ONCE(job->sent);
-	if (zjob_is_final(job))
-		acked = job->acked;
-	else
-		acked = zjob_acked(job, *sent, zlink_una(link));
-	spin_unlock(&link->lock);
-	return acked;
+	return zjob_is_final(job) ? job->acked :
+				    zjob_acked(job, zlink_una(link));
 }
 
 /**
@@ -278,14 +268,13 @@ static void zlink_end_locked(struct zlink *link, struct zjob *job, u8 state,
 		link->current_job = NULL;
 	job->ended_next = ended->first;
 	ended->first = job;
-	zjob_finish(job, state, error, zjob_acked(job, job->sent, una));
+	zjob_finish(job, state, error, zjob_acked(job, una));
 }
 
 static void zlink_ack_locked(struct zlink *link, struct zjob *job, u32 una,
 			     struct zended *ended)
 {
-	WRITE_ONCE(job->acked_ns, ktime_to_ns(ktime_sub(ktime_get(),
-							job->submitted)));
+	job->acked_ns = ktime_to_ns(ktime_sub(ktime_get(), job->submitted));
 	trace_zcp_ack(job->id, job->link_id, job->sent);
 	zlink_end_locked(link, job, ZCP_STATE_DONE, 0, una, ended);
 }

@@ -87,7 +87,9 @@ void zjob_finish(struct zjob *job, u8 state, int error, u64 acked)
 /* The current segment is through. */
 static void zjob_next_segment(struct zjob *job)
 {
-	WRITE_ONCE(job->seg, job->seg + 1);
+	spin_lock(&job->link->lock);
+	job->seg++;
+	spin_unlock(&job->link->lock);
 	if (job->seg < job->nr_segs && job->segs[job->seg].file)
 		file_ra_state_init(&job->ra,
 				   job->segs[job->seg].file->f_mapping);
@@ -105,22 +107,20 @@ static bool zjob_has_more(const struct zjob *job)
 	return false;
 }
 
-static void zjob_advance(struct zjob *job, struct zseg *seg, size_t n)
+static void zjob_advance(struct zjob *job, struct zseg *seg, size_t n,
+			 const struct zcount *count)
 {
-	struct sock *sk = job->link->sk;
+	struct zlink *link = job->link;
 
+	/* One step for who looks on: see zjob_status(). */
+	spin_lock(&link->lock);
 	seg->pos += n;
 	seg->left -= min_t(u64, n, seg->left);
-
-	/*
-	 * zjob_status() reads @sent before @end_seq: with both stores in this
-	 * order it can see too few acknowledged bytes, but not too many.
-	 */
-	WRITE_ONCE(job->end_seq, READ_ONCE(tcp_sk(sk)->write_seq));
-	WRITE_ONCE(job->pushed, true);
-	/* Pairs with zjob_acked(). */
-	smp_wmb();
-	WRITE_ONCE(job->sent, job->sent + n);
+	job->end_seq = READ_ONCE(tcp_sk(link->sk)->write_seq);
+	job->pushed = true;
+	job->sent += n;
+	zcount_add(&job->count, count);
+	spin_unlock(&link->lock);
 }
 
 /*
@@ -201,6 +201,7 @@ static enum zpush_result zjob_push_segments(struct zjob *job,
 	while (job->seg < job->nr_segs) {
 		struct zseg *seg = &job->segs[job->seg];
 		bool need_read = false, send_failed = true;
+		struct zcount count = {};
 		ssize_t n;
 
 		if (!seg->left && !seg->to_eof) {
@@ -215,6 +216,7 @@ static enum zpush_result zjob_push_segments(struct zjob *job,
 			return ZPUSH_BLOCKED;
 
 		push->small = seg->small;
+		push->count = &count;
 		if (seg->file)
 			n = zseg_push_file(job, seg, push, batch, *quota,
 					   may_read, &need_read, &send_failed);
@@ -223,7 +225,7 @@ static enum zpush_result zjob_push_segments(struct zjob *job,
 				       zjob_has_more(job));
 		if (n > 0) {
 			*quota -= n;
-			zjob_advance(job, seg, n);
+			zjob_advance(job, seg, n, &count);
 			continue;
 		}
 		if (need_read)
@@ -266,7 +268,6 @@ enum zpush_result zjob_push(struct zjob *job, struct zbatch *batch,
 	struct zpush push = {
 		.sock = job->link->sock,
 		.job = job->id,
-		.count = &job->count,
 		.mode = job->mode,
 		.held = job->held,
 		.flags = MSG_DONTWAIT,
@@ -293,13 +294,14 @@ enum zpush_result zjob_push(struct zjob *job, struct zbatch *batch,
 	if (result == ZPUSH_SENT) {
 		struct sock *sk = job->link->sk;
 
-		WRITE_ONCE(job->total, job->sent);
-		if (!job->pushed) {
+		spin_lock(&job->link->lock);
+		job->total = job->sent;
+		if (!job->pushed)
 			job->end_seq = READ_ONCE(tcp_sk(sk)->write_seq);
-			WRITE_ONCE(job->pushed, true);
-		}
+		job->pushed = true;
 		job->sent_ns = ktime_to_ns(ktime_sub(ktime_get(),
 						     job->submitted));
+		spin_unlock(&job->link->lock);
 	}
 	return result;
 }
@@ -307,10 +309,10 @@ enum zpush_result zjob_push(struct zjob *job, struct zbatch *batch,
 /* Where the job is in its current segment. */
 static u64 zjob_position(const struct zjob *job, u32 *segment)
 {
-	*segment = READ_ONCE(job->seg);
+	*segment = job->seg;
 	if (*segment < job->nr_segs)
-		return READ_ONCE(job->segs[*segment].pos);
-	return READ_ONCE(job->segs[job->nr_segs - 1].pos);
+		return job->segs[*segment].pos;
+	return job->segs[job->nr_segs - 1].pos;
 }
 
 /**
@@ -345,9 +347,13 @@ void zjob_event(const struct zjob *job, struct zcp_event *ev)
  * zjob_status() - Fill in where a job is
  * @job: the job
  * @st: @st->size and @st->flags are kept, the rest is written
+ *
+ * What progress changes is changed and read under the link's lock, so the
+ * numbers belong together. A push that is under way is not in them yet.
  */
 void zjob_status(const struct zjob *job, struct zcp_status *st)
 {
+	struct zlink *link = job->link;
 	u32 i;
 
 	st->job = job->id;
@@ -356,18 +362,24 @@ void zjob_status(const struct zjob *job, struct zcp_status *st)
 	st->mode = job->mode;
 	st->complete = job->complete;
 	st->nr_segments = job->nr_segs;
-	st->bytes_acked = zlink_job_acked(job->link, job, &st->state,
-					  &st->bytes_sent);
+	st->submit_ns = ktime_to_ns(job->submitted);
+
+	spin_lock(&link->lock);
+	st->state = job->state;
 	st->error = zjob_is_final(job) ? job->error : 0;
 	st->copy_reason = zcount_reason(&job->count);
 	st->position = zjob_position(job, &st->segment);
-	st->bytes_zerocopy = READ_ONCE(job->count.zerocopy);
+	st->bytes_total = job->total;
+	st->bytes_sent = job->sent;
+	st->bytes_acked = zlink_job_acked(link, job);
+	st->bytes_zerocopy = job->count.zerocopy;
 	st->bytes_copied = zcount_copied(&job->count);
-	st->bytes_total = READ_ONCE(job->total);
-	st->submit_ns = ktime_to_ns(job->submitted);
-	st->sent_ns = READ_ONCE(job->sent_ns);
-	st->acked_ns = READ_ONCE(job->acked_ns);
+	st->sent_ns = job->sent_ns;
+	st->acked_ns = job->acked_ns;
 	st->end_ns = zjob_is_final(job) ? job->end_ns : 0;
 	for (i = 0; i < ZCP_REASON_COUNT; i++)
-		st->copied[i] = READ_ONCE(job->count.copied[i]);
+		st->copied[i] = job->count.copied[i];
+	spin_unlock(&link->lock);
+	for (i = ZCP_REASON_COUNT; i < ZCP_REASON_MAX; i++)
+		st->copied[i] = 0;
 }

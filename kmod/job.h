@@ -76,8 +76,8 @@ struct zseg {
  * link's runner; made final by zjob_finish(), once; forgotten, and its files
  * let go, when its event is read or its context freed.
  *
- * Progress members are written by the runner alone and read without a lock:
- * a reader may see them a moment apart.
+ * Progress members are written by the runner alone, under zlink.lock, which
+ * the runner itself need not take to read them.
  */
 struct zjob {
 	struct kref ref;

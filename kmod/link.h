@@ -33,7 +33,7 @@ enum {
  * @sock: the socket, with a reference to its file until closed
  * @sk: @sock->sk; NULL when closed (changed under @lock)
  * @node: in the table of linked sockets, until closed
- * @lock: @queue, @unacked, @current_job, the states of jobs
+ * @lock: @queue, @unacked, @current_job, the states and progress of jobs
  * @queue: jobs that are not sent, oldest first
  * @unacked: jobs that are sent and wait for their acknowledgment
  * @current_job: the first of @queue, when the runner has begun with it
@@ -125,7 +125,6 @@ void zlink_finish_all(struct zlink *link, u32 una, u8 state, int error,
 		      u32 *nr, u64 *bytes);
 int zlink_wait_run(struct zlink *link);
 u32 zlink_una(const struct zlink *link);
-u64 zlink_job_acked(struct zlink *link, const struct zjob *job, u32 *state,
-		    u64 *sent);
+u64 zlink_job_acked(struct zlink *link, const struct zjob *job);
 
 #endif /* ZCP_LINK_H */

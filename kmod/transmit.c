@@ -241,6 +241,20 @@ ssize_t zpush_data(struct zpush *push, const void *data, size_t len, bool more)
 }
 
 /**
+ * zcount_add() - Add one account to another
+ * @sum: the account that grows
+ * @count: what is added
+ */
+void zcount_add(struct zcount *sum, const struct zcount *count)
+{
+	u32 i;
+
+	sum->zerocopy += count->zerocopy;
+	for (i = 0; i < ZCP_REASON_COUNT; i++)
+		sum->copied[i] += count->copied[i];
+}
+
+/**
  * zcount_copied() - All bytes that were copied
  * @count: the account
  */
@@ -250,7 +264,7 @@ u64 zcount_copied(const struct zcount *count)
 	u32 i;
 
 	for (i = 0; i < ZCP_REASON_COUNT; i++)
-		sum += READ_ONCE(count->copied[i]);
+		sum += count->copied[i];
 	return sum;
 }
 
@@ -267,7 +281,7 @@ u32 zcount_reason(const struct zcount *count)
 	if (count->refused)
 		return count->refused;
 	for (i = 0; i < ZCP_REASON_COUNT; i++) {
-		if (READ_ONCE(count->copied[i]) > READ_ONCE(count->copied[most]))
+		if (count->copied[i] > count->copied[most])
 			most = i;
 	}
 	return most;
@@ -282,7 +296,7 @@ u32 zcount_reasons(const struct zcount *count)
 	u32 i, mask = 0;
 
 	for (i = 0; i < ZCP_REASON_COUNT; i++) {
-		if (READ_ONCE(count->copied[i]))
+		if (count->copied[i])
 			mask |= 1U << i;
 	}
 	return mask;

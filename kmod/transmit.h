@@ -69,6 +69,7 @@ ssize_t zpush_pages(struct zpush *push, struct bio_vec *bv, unsigned int nr,
 		    size_t bytes, bool private_copy, bool more);
 ssize_t zpush_data(struct zpush *push, const void *data, size_t len, bool more);
 
+void zcount_add(struct zcount *sum, const struct zcount *count);
 u64 zcount_copied(const struct zcount *count);
 u32 zcount_reason(const struct zcount *count);
 u32 zcount_reasons(const struct zcount *count);

@@ -57,6 +57,14 @@ update() {
 			*) repository Debian-Security "$suite-security" ;;
 			esac
 		} >"$state/sources.list"
+		# The labels of repositories are in lists that may not be here yet.
+		if [ ! -s "$state/sources.list" ] && [ "$(id -u)" = 0 ] &&
+		   [ -z "${apt_updated:-}" ]; then
+			apt_updated=1
+			apt-get -qq update >&2
+			update
+			return
+		fi
 		if [ ! -s "$state/sources.list" ]; then
 			echo "apt.sh: no Debian mirror in this system's apt sources" >&2
 			exit 1

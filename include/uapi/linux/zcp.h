@@ -468,7 +468,10 @@ struct zcp_cancel {
  * @end_ns: Out: nanoseconds until the state was final, or 0.
  * @copied: Out: the bytes of @bytes_copied by reason.
  *
- * A final job can be asked for until its event has been read.
+ * The numbers belong together: they are of one moment, after a push into the
+ * send queue and before the next. What a push that is under way has sent by
+ * then is not in them. A final job can be asked for until its event has been
+ * read.
  */
 struct zcp_status {
 	__u32 size;

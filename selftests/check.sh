@@ -1,0 +1,248 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# All tests of zcp: what `make check` runs. Ends with the line
+# "N passed, N failed, N skipped", and with status 1 if any failed.
+#
+#   KERNEL="6.1 6.12"   the kernels to boot
+#   STAGES="user build vm runner"   which stages to run
+#
+# Logs are in .build/check.
+set -u
+
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(dirname "$here")
+vm=$here/vm
+logs=$top/.build/check
+kernels=${KERNEL:-6.1 6.12}
+stages=${STAGES:-user build vm runner}
+limit=1800
+
+passed=0
+failed=0
+skipped=0
+
+# One test: result NAME STATUS [WHAT-WENT-WRONG]
+result() {
+	if [ "$2" -eq 0 ]; then
+		passed=$((passed + 1))
+		echo "ok - $1"
+	else
+		failed=$((failed + 1))
+		echo "not ok - $1${3:+ # $3}"
+	fi
+}
+
+# A stream of TAP was counted: count NAME LOG PASSED FAILED SKIPPED
+count() {
+	passed=$((passed + $3))
+	failed=$((failed + $4))
+	skipped=$((skipped + $5))
+	if [ "$4" -eq 0 ]; then
+		echo "ok - $1: $3 passed, 0 failed, $5 skipped"
+	else
+		echo "not ok - $1: $3 passed, $4 failed, $5 skipped # see $2"
+	fi
+}
+
+# Reads TAP of one program; writes three numbers to the file totals, and prints
+# what failed or was skipped. A plan that is missing or not fulfilled is a failure;
+# a skip is one unless its reason says what is missing.
+tap_totals() {
+	# shellcheck disable=SC2069 # the numbers only
+	awk -v status="$1" '
+		/^1\.\.[0-9]+/ { plan = substr($1, 4); next }
+		/^(not )?ok/ {
+			seen++
+			if (/^ok.*# SKIP/) {
+				reason = $0
+				sub(/.*# SKIP */, "", reason)
+				if (reason ~ /needs|lacks|without|missing/) {
+					skip++
+					print "  " $0 >"/dev/stderr"
+				} else {
+					fail++
+					print "  " $0 " (what is missing?)" >"/dev/stderr"
+				}
+			} else if ($1 == "ok") {
+				pass++
+			} else {
+				fail++
+				print "  " $0 >"/dev/stderr"
+			}
+		}
+		END {
+			if (plan == "") {
+				fail++
+				print "  no plan: it ended early, status " status >"/dev/stderr"
+			} else if (plan != seen + 0) {
+				fail++
+				print "  " seen + 0 " of " plan " tests, status " status >"/dev/stderr"
+			} else if (status && !fail && pass) {
+				fail++
+				print "  all passed, but its status is " status >"/dev/stderr"
+			}
+			print pass + 0, fail + 0, skip + 0
+		}' 2>&1 >"$logs/totals"
+}
+
+user_tests() {
+	local log=$logs/user.log status numbers
+
+	make -C "$top/user" check >"$log" 2>&1
+	status=$?
+	tap_totals "$status" <"$log"
+	read -ra numbers <"$logs/totals"
+	count "user: library and zcpctl without a module" "$log" "${numbers[@]}"
+}
+
+# No warning, by W=1: build_module VERSION
+build_module() {
+	local log=$logs/build-$1.log out=$logs/build-$1 assignments status
+	local release='' image='' root='' kdir='' arch='' args=()
+
+	assignments=$("$vm/kernel.sh" get "$1" 2>"$log") || {
+		result "build: zcp.ko for $1, W=1" 1 "no kernel headers, see $log"
+		return
+	}
+	eval "$assignments"
+	# No kernel was built there, so that no list of its symbols exists.
+	[ -z "$arch" ] || args=(ARCH="$arch" KBUILD_MODPOST_WARN=1)
+	rm -rf "$out"
+	mkdir -p "$out"
+	rsync -a --prune-empty-dirs --exclude='*.mod.c' --include='*/' --include='*.[chS]' \
+		--include=Kbuild --include=Makefile --exclude='*' "$top/kmod" "$top/include" "$out"
+	cp "$top/Kbuild" "$top/CHANGELOG.md" "$out"
+	make -C "$kdir" M="$out" W=1 -j"$(nproc)" "${args[@]}" modules >"$log" 2>&1
+	status=$?
+	result "build: zcp.ko for ${release:-$1}" $status "see $log"
+	[ $status -eq 0 ] || return
+	! grep -E '(warning|error):' "$log" >"$logs/warnings"
+	result "build: no warning for ${release:-$1} by W=1" $? "$(head -n 1 "$logs/warnings")"
+	: "$image" "$root"
+}
+
+programs() {
+	make -s -C "$here" KSFT_DIR="$ksft" list
+}
+
+# Splits the output of run_tests into the TAP of each program.
+split_programs() {
+	rm -rf "$2"
+	mkdir -p "$2"
+	awk -v dir="$2" '
+		/^# selftests: .*: [^ ]+$/ { name = $NF; file = dir "/" name ".tap"; print >file; next }
+		/^(not )?ok [0-9]+ selftests: / {
+			status = 0
+			if ($1 == "not")
+				status = /# TIMEOUT/ ? 124 : 1
+			if (match($0, /# exit=[0-9]+/))
+				status = substr($0, RSTART + 7, RLENGTH - 7)
+			print status >(dir "/" name ".status")
+			name = ""
+			next
+		}
+		name != "" { sub(/^# ?/, ""); print >file }
+	' "$1"
+}
+
+boot() {
+	local kernel=$1 log=$logs/vm-$1.log dir=$logs/vm-$1 status numbers name
+
+	KERNEL='' "$vm/run.sh" --kernel "$kernel" --nic all --timeout "$limit" -- \
+		"make -s -C selftests run_tests KSFT_DIR='$ksft'" >"$log" 2>&1
+	status=$?
+	split_programs "$log" "$dir"
+	for name in $(programs); do
+		if [ ! -s "$dir/$name.tap" ]; then
+			result "$kernel: $name" 1 "it did not run, see $log"
+			continue
+		fi
+		tap_totals "$(cat "$dir/$name.status" 2>/dev/null || echo none)" <"$dir/$name.tap"
+		read -ra numbers <"$logs/totals"
+		count "$kernel: $name" "$dir/$name.tap" "${numbers[@]}"
+	done
+	case $status in
+	124 | 125 | 126)
+		result "$kernel: the VM ended well, kernel log clean, module unloaded" 1 \
+			"status $status: $(grep '^vm: ' "$log" | tail -n 1)"
+		;;
+	*)
+		result "$kernel: the VM ended well, kernel log clean, module unloaded" 0
+		;;
+	esac
+}
+
+# The VM runner is what all the others rely on: runs NAME STATUS [OPTION...] COMMAND
+runs() {
+	local name=$1 want=$2 status
+
+	shift 2
+	KERNEL='' "$vm/run.sh" --kernel "${kernels%% *}" "$@" >"$logs/runner.out" 2>"$logs/runner.err"
+	status=$?
+	cat "$logs/runner.out" "$logs/runner.err" >>"$logs/runner.log"
+	if [ "$status" -eq "$want" ]; then
+		result "runner: $name" 0
+	else
+		result "runner: $name" 1 "status $status, not $want; see $logs/runner.log"
+		return 1
+	fi
+}
+
+runner_tests() {
+	: >"$logs/runner.log"
+	# shellcheck disable=SC2016 # the command's own dollar sign
+	runs "a command's status is passed on" 7 -- 'echo "it has $((6 * 7))"; exit 7' &&
+		{
+			[ "$(cat "$logs/runner.out")" = "it has 42" ]
+			result "runner: a command's output is passed on, and nothing else" $? \
+				"$(head -c 200 "$logs/runner.out")"
+		}
+	runs "a hang gives 124" 124 --timeout 60 -- 'sleep 10000'
+	runs "a warning in the kernel log gives 125" 125 -- \
+		'echo "WARNING: CPU: 0 PID: 1 at a test of the runner" >/dev/kmsg'
+	runs "a refcount line in the kernel log gives 125" 125 -- \
+		'echo "refcount_t: underflow; use-after-free." >/dev/kmsg'
+	runs "a VM that dies gives 126" 126 -- 'echo o >/proc/sysrq-trigger; sleep 100'
+}
+
+mkdir -p "$logs"
+cd "$top" || exit 1
+"$vm/deps.sh" build vm check || exit 1
+ksft=$("$vm/kernel.sh" source 6.1)/tools/testing/selftests
+for stage in $stages; do
+	case $stage in
+	user)
+		user_tests
+		;;
+	build)
+		for version in 6.1 6.12 7.2; do
+			build_module $version
+		done
+		;;
+	vm)
+		if make -s -C "$top/user" >"$logs/selftests.log" 2>&1 &&
+		   make -C "$here" KSFT_DIR="$ksft" >>"$logs/selftests.log" 2>&1; then
+			! grep 'warning:' "$logs/selftests.log" >"$logs/warnings"
+			result "selftests: built without a warning" $? \
+				"$(head -n 1 "$logs/warnings")"
+			for kernel in $kernels; do
+				boot "$kernel"
+			done
+		else
+			tail "$logs/selftests.log"
+			result "selftests: built" 1 "see $logs/selftests.log"
+		fi
+		;;
+	runner)
+		runner_tests
+		;;
+	*)
+		echo "check.sh: no stage $stage" >&2
+		exit 2
+		;;
+	esac
+done
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,348 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# zcpctl as its users meet it: verbs, options, JSON, exit codes, streams.
+# shellcheck source=tap.sh
+. "$(dirname "$0")/tap.sh"
+own_namespaces "$@"
+tap_begin
+
+verbs='send recv list show cancel caps info doctor'
+size=1000003
+head -c $size /dev/urandom >"$tmp/file"
+sum=$(digest "$tmp/file")
+
+# Runs zcpctl; its streams go to out and err: run STATUS ARGUMENT...
+run() {
+	local want=$1 status
+
+	shift
+	zcpctl "$@" >"$tmp/out" 2>"$tmp/err"
+	status=$?
+	[ "$status" -eq "$want" ] || {
+		echo "zcpctl $*: status $status, expected $want"
+		cat "$tmp/out" "$tmp/err"
+		return 1
+	}
+}
+
+empty() {
+	[ ! -s "$1" ] || {
+		echo "expected nothing in $(basename "$1"):"
+		cat "$1"
+		return 1
+	}
+}
+
+# Each line of a file is one JSON value.
+valid_json() {
+	[ -s "$1" ] && python3 -c '
+import json, sys
+for line in open(sys.argv[1]):
+	json.loads(line)' "$1"
+}
+
+help_on_stdout() {
+	local verb
+
+	run 0 help && empty "$tmp/err" || return 1
+	for verb in $verbs; do
+		grep -q "^  $verb " "$tmp/out" || {
+			echo "help does not list $verb"
+			return 1
+		}
+	done
+	run 0 --help && empty "$tmp/err" || return 1
+	for verb in $verbs; do
+		run 0 "$verb" --help && empty "$tmp/err" && grep -q "zcpctl $verb" "$tmp/out" &&
+			run 0 help "$verb" && empty "$tmp/err" || return 1
+	done
+}
+
+usage_errors() {
+	local args
+
+	# Each is one wrong command line.
+	for args in '' nosuchverb '--nosuchoption' 'help nosuchverb' 'send' 'send file' \
+		'send file noport' 'send file host:1 more' "send --mode fast $tmp/file 127.0.0.1:9" \
+		"send --offset -1 $tmp/file 127.0.0.1:9" "send --offset x $tmp/file 127.0.0.1:9" \
+		"send --length 1k $tmp/file 127.0.0.1:9" "send --wait never $tmp/file 127.0.0.1:9" \
+		"send --interval 0 $tmp/file 127.0.0.1:9" "send --nosuch $tmp/file 127.0.0.1:9" \
+		"send $tmp/file 127.0.0.1:9 --header" "send $tmp/file 127.0.0.1:99999" \
+		'recv' 'recv 1 2' 'recv --nosuch 1' 'recv x' 'show' 'show x' 'show 1 2' 'cancel' \
+		'cancel x' 'caps' 'caps x' 'info x' 'list x' 'doctor x'; do
+		# shellcheck disable=SC2086 # words
+		run 2 $args && empty "$tmp/out" || return 1
+		[ -s "$tmp/err" ] || {
+			echo "zcpctl $args: nothing on stderr"
+			return 1
+		}
+	done
+}
+
+version_printed() {
+	local version
+
+	version=$(sed -n 's/^## \([0-9.]*\).*/\1/p' "$top/CHANGELOG.md" | head -n 1)
+	run 0 version && empty "$tmp/err" && same "zcpctl $version" "$(cat "$tmp/out")" version &&
+		run 0 info --json && same "$version" "$(json module_version "$tmp/out")" module
+}
+
+digest_equal() {
+	deliver "$sum" "$tmp/file" && cmp "$tmp/file" "$tmp/got" &&
+		same $size "$(json bytes "$tmp/recv.json")" bytes
+}
+
+json_keys() {
+	local key
+
+	deliver "$sum" "$tmp/file" && valid_json "$tmp/send.json" && valid_json "$tmp/recv.json" &&
+		empty "$tmp/send.err" || return 1
+	for key in job state errno bytes bytes_zerocopy bytes_copied copy_reason sent_ns acked_ns \
+		bits_per_second; do
+		[ -n "$(json $key "$tmp/send.json")" ] || {
+			echo "no key $key in:"
+			cat "$tmp/send.json"
+			return 1
+		}
+	done
+	same 0 "$(json errno "$tmp/send.json")" errno && accounts $size 0 none || return 1
+	[ "$(json job "$tmp/send.json")" -gt 0 ] &&
+		[ "$(json sent_ns "$tmp/send.json")" -gt 0 ] &&
+		[ "$(json acked_ns "$tmp/send.json")" -ge "$(json sent_ns "$tmp/send.json")" ] &&
+		[ "$(json bits_per_second "$tmp/send.json")" -gt 0 ]
+}
+
+text_output() {
+	receive -o "$tmp/got" && run 0 send "$tmp/file" "127.0.0.1:$port" && received || return 1
+	empty "$tmp/err" && grep -q "$size bytes" "$tmp/out" &&
+		grep -q "$size zero-copied" "$tmp/out" &&
+		receive -o "$tmp/got" && run 0 send --quiet "$tmp/file" "127.0.0.1:$port" &&
+		received && empty "$tmp/out" && empty "$tmp/err"
+}
+
+recv_to_stdout() {
+	receive && run 0 send "$tmp/file" "127.0.0.1:$port" && received &&
+		cmp "$tmp/file" "$tmp/recv.json" && grep -q "$sum" "$tmp/recv.err"
+}
+
+recv_from_nc() {
+	receive -o "$tmp/got" && nc -N 127.0.0.1 "$port" <"$tmp/file" && received &&
+		same "$sum" "$(json sha256 "$tmp/recv.json")" sha256
+}
+
+send_to_socat() {
+	local pid try
+
+	socat -u TCP-LISTEN:9099,bind=127.0.0.1,reuseaddr "OPEN:$tmp/got,creat,trunc" &
+	pid=$!
+	children+=("$pid")
+	for ((try = 0; try < 100; try++)); do
+		ss -Hltn 'sport = :9099' | grep -q . && break
+		sleep 0.1
+	done
+	run 0 send "$tmp/file" 127.0.0.1:9099 && wait "$pid" && cmp "$tmp/file" "$tmp/got"
+}
+
+empty_file() {
+	: >"$tmp/empty"
+	deliver "$(digest "$tmp/empty")" "$tmp/empty" && accounts 0 0 none
+}
+
+header_and_trailer() {
+	head -c 40000 /dev/urandom >"$tmp/head"
+	printf 'the end' >"$tmp/tail"
+	cat "$tmp/head" "$tmp/file" "$tmp/tail" >"$tmp/all"
+	deliver "$(digest "$tmp/all")" --header "@$tmp/head" --trailer 'the end' "$tmp/file" &&
+		accounts $size 40007 inline || return 1
+	{ printf 'GET / \r\n' && cat "$tmp/file" "$tmp/tail"; } >"$tmp/all"
+	deliver "$(digest "$tmp/all")" --header $'GET / \r\n' --trailer "@$tmp/tail" "$tmp/file"
+}
+
+header_too_long() {
+	head -c 65537 /dev/urandom >"$tmp/head"
+	run 1 send --header "@$tmp/head" "$tmp/file" 127.0.0.1:9 && empty "$tmp/out" &&
+		same 1 "$(wc -l <"$tmp/err")" "lines of error"
+}
+
+offset_and_length() {
+	tail -c +12346 "$tmp/file" | head -c 500001 >"$tmp/part"
+	deliver "$(digest "$tmp/part")" --offset 12345 --length 500001 "$tmp/file" || return 1
+	tail -c 77 "$tmp/file" >"$tmp/part"
+	deliver "$(digest "$tmp/part")" --offset $((size - 77)) "$tmp/file" &&
+		accounts 0 77 small
+}
+
+modes() {
+	deliver "$sum" --mode auto "$tmp/file" && accounts $size 0 none &&
+		deliver "$sum" --mode zerocopy "$tmp/file" && accounts $size 0 none &&
+		deliver "$sum" --mode copy "$tmp/file" && accounts 0 $size asked
+}
+
+# A receiver that does not read: `sent` comes, `acked` does not.
+wait_sent() {
+	receive -o "$tmp/got" || return 1
+	kill -STOP "$receiver"
+	run 0 send --json --wait sent --length 20000 "$tmp/file" "127.0.0.1:$port" || return 1
+	same "done" "$(json state "$tmp/out")" state && same 20000 "$(json bytes "$tmp/out")" bytes
+	kill -CONT "$receiver"
+	received && same 20000 "$(json bytes "$tmp/recv.json")" bytes
+}
+
+# Starts a send that cannot end, with lines of progress: sets $sender.
+start_stalled() {
+	local try
+
+	truncate -s 1G "$tmp/large"
+	receive -o /dev/null || return 1
+	kill -STOP "$receiver"
+	zcpctl send "$@" --interval 0.2 "$tmp/large" "127.0.0.1:$port" >"$tmp/out" 2>"$tmp/err" &
+	sender=$!
+	children+=("$sender")
+	for ((try = 0; try < 600; try++)); do
+		[ "$(cat "$tmp/out" "$tmp/err" | wc -l)" -lt 3 ] || return 0
+		kill -0 "$sender" || break
+		sleep 0.1
+	done
+	echo "no lines of progress:"
+	cat "$tmp/out" "$tmp/err"
+	return 1
+}
+
+interval_lines() {
+	start_stalled && grep -q -i gbit "$tmp/out" "$tmp/err" || return 1
+	stop
+	start_stalled --json && valid_json "$tmp/out" || return 1
+	stop
+}
+
+interrupted() {
+	local status=0
+
+	start_stalled --json || return 1
+	kill -INT "$sender"
+	wait "$sender" || status=$?
+	same 1 $status "exit status" && valid_json "$tmp/out" &&
+		same cancelled "$(json state "$tmp/out")" state &&
+		same 125 "$(json errno "$tmp/out")" errno && [ -s "$tmp/err" ] || return 1
+	[ "$(json bytes "$tmp/out")" -gt 0 ] && [ "$(json bytes "$tmp/out")" -lt 1073741824 ]
+	kill -CONT "$receiver"
+	# The receiver cannot take it for the end of the file.
+	if received; then
+		echo "the receiver saw a normal end"
+		return 1
+	fi
+	same 104 "$(json errno "$tmp/recv.json")" "errno of the receiver" &&
+		[ "$(json bytes "$tmp/recv.json")" -le "$(json bytes "$tmp/out")" ]
+}
+
+# NAME ERRNO ARGUMENT...: exit status 1, one line on stderr, the errno in JSON.
+fails_with() {
+	local error=$1
+
+	shift
+	run 1 send "$@" && empty "$tmp/out" && same 1 "$(wc -l <"$tmp/err")" "lines of error" &&
+		run 1 send --json "$@" && valid_json "$tmp/out" &&
+		same failed "$(json state "$tmp/out")" state &&
+		same "$error" "$(json errno "$tmp/out")" errno &&
+		same 1 "$(wc -l <"$tmp/err")" "lines of error"
+}
+
+failures() {
+	fails_with 2 "$tmp/nosuchfile" 127.0.0.1:9 &&
+		fails_with 111 "$tmp/file" 127.0.0.1:9 &&
+		receive -o "$tmp/got" && fails_with 21 "$tmp" "127.0.0.1:$port"
+}
+
+# The receiver serves one connection each time.
+too_short_a_file() {
+	receive -o "$tmp/got" &&
+		run 1 send --json --length $((size + 1)) "$tmp/file" "127.0.0.1:$port" &&
+		same 61 "$(json errno "$tmp/out")" errno &&
+		same 0 "$(json bytes "$tmp/out")" bytes &&
+		same 1 "$(wc -l <"$tmp/err")" "lines of error" && grep -q "$tmp/file" "$tmp/err"
+}
+
+peer_resets() {
+	start_stalled --json || return 1
+	kill -KILL "$receiver"
+	wait "$sender"
+	same 1 $? "exit status" && same failed "$(json state "$tmp/out")" state || return 1
+	case $(json errno "$tmp/out") in
+	32 | 104) ;;
+	*)
+		cat "$tmp/out"
+		return 1
+		;;
+	esac
+}
+
+caps_of_loopback() {
+	receive -o "$tmp/got" && run 0 caps --json "127.0.0.1:$port" && valid_json "$tmp/out" &&
+		same lo "$(json ifname "$tmp/out")" ifname && same true "$(json sg "$tmp/out")" sg &&
+		same true "$(json csum "$tmp/out")" csum &&
+		same zerocopy "$(json auto_mode "$tmp/out")" auto_mode && received || return 1
+	receive -o "$tmp/got" && run 0 caps "127.0.0.1:$port" && empty "$tmp/err" &&
+		grep -q scatter "$tmp/out" && received && run 1 caps 127.0.0.1:9 && empty "$tmp/out"
+}
+
+info_and_list() {
+	run 0 info && empty "$tmp/err" && run 0 info --json && valid_json "$tmp/out" &&
+		[ "$(json max_links "$tmp/out")" -ge 1000 ] &&
+		run 0 list && empty "$tmp/err" && run 0 list --json && valid_json "$tmp/out" &&
+		same '[]' "$(cat "$tmp/out")" list
+}
+
+show_and_cancel() {
+	run 1 show 123456789 && empty "$tmp/out" && [ -s "$tmp/err" ] &&
+		run 1 cancel 123456789 && empty "$tmp/out" && [ -s "$tmp/err" ]
+}
+
+doctor() {
+	zcpctl doctor --json >"$tmp/out" 2>"$tmp/err"
+	[ $? -le 1 ] && empty "$tmp/err" && valid_json "$tmp/out" || return 1
+	zcpctl doctor >"$tmp/out" 2>"$tmp/err"
+	[ $? -le 1 ] && empty "$tmp/err" && grep -qi module "$tmp/out" &&
+		grep -qi 'CVE' "$tmp/out"
+}
+
+not_allowed() {
+	chmod 600 /dev/zcp
+	setpriv --reuid 65534 --regid 65534 --clear-groups "$(command -v zcpctl)" info \
+		>"$tmp/out" 2>"$tmp/err"
+	same 1 $? "exit status" && empty "$tmp/out" && grep -q /dev/zcp "$tmp/err"
+}
+
+check "cli: help goes to stdout, and is there for each verb" help_on_stdout
+check "cli: usage errors exit with 2 and go to stderr" usage_errors
+check "cli: version is that of the changelog, in the module too" version_printed
+check "cli: send to recv: digests equal" digest_equal
+check "cli: JSON of send has its keys" json_keys
+check "cli: text of send; --quiet" text_output
+check "cli: recv writes to stdout" recv_to_stdout
+if [ -z "$(missing nc)" ]; then
+	check "cli: recv from nc" recv_from_nc
+else
+	skip "cli: recv from nc" "needs nc (netcat-openbsd)"
+fi
+if [ -z "$(missing socat)" ]; then
+	check "cli: send to socat" send_to_socat
+else
+	skip "cli: send to socat" "needs socat"
+fi
+check "cli: empty file" empty_file
+check "cli: --header and --trailer, STR and @FILE" header_and_trailer
+check "cli: a header that is too long" header_too_long
+check "cli: --offset and --length" offset_and_length
+check "cli: --mode auto, zerocopy, copy" modes
+check "cli: --wait sent" wait_sent
+check "cli: --interval" interval_lines
+check "cli: SIGINT cancels" interrupted
+check "cli: failures exit with 1, one line, errno in JSON" failures
+check "cli: file shorter than --length" too_short_a_file
+check "cli: peer resets" peer_resets
+check "cli: caps" caps_of_loopback
+check "cli: info, list" info_and_list
+check "cli: show, cancel of a job that is not there" show_and_cancel
+check "cli: doctor" doctor
+check "cli: a user who may not use the device" not_allowed

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Order on a link, fairness between links, and how little thousands of jobs
+ * need.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "kselftest_harness.h"
+#include "zcp_test.h"
+
+FIXTURE(fair) {
+	struct zt_box box;
+	int ctx;
+};
+
+FIXTURE_SETUP(fair)
+{
+	zt_box_open(&self->box, 65536);
+	self->ctx = zt_open(O_NONBLOCK);
+}
+
+FIXTURE_TEARDOWN(fair)
+{
+	if (self->ctx >= 0) {
+		EXPECT_EQ(0, zt_jobs(self->ctx));
+		close(self->ctx);
+	}
+	EXPECT_EQ(0, zt_box_close(&self->box));
+}
+
+/* First in, first out, whatever a job is made of. */
+TEST_F_TIMEOUT(fair, fifo_on_a_link, 240)
+{
+	enum { N = 60 };
+	static char text[N][2000];
+	int file = zt_file(&self->box, 1, ZT_MIB);
+	struct zcp_segment seg[N];
+	struct zcp_event event;
+	uint64_t id[N], total = 0, off = 0;
+	struct zt_conn conn;
+	struct zt_sink sink;
+	uint32_t link;
+	int i;
+
+	zt_connect_blocking(&conn);
+	link = zt_link(self->ctx, conn.tx);
+	for (i = 0; i < N; i++) {
+		struct zcp_job job;
+
+		zt_pattern(text[i], 1000 + i, 0, sizeof(text[i]));
+		switch (i % 3) {
+		case 0:
+			seg[i] = zt_range(file, i * 5000, 100000 + i);
+			break;
+		case 1:
+			seg[i] = zt_inline(text[i], sizeof(text[i]) - i);
+			break;
+		default:
+			seg[i] = zt_range(file, i, i);
+		}
+		job = zt_job(link, &seg[i], 1);
+		job.mode = i % 2 ? ZCP_MODE_COPY : ZCP_MODE_AUTO;
+		id[i] = zt_submit(self->ctx, &job);
+		total += seg[i].len;
+	}
+	zt_sink_start(&sink, conn.rx, total);
+	for (i = 0; i < N; i++) {
+		zt_event(self->ctx, &event);
+		EXPECT_EQ(id[i], event.job);
+		EXPECT_EQ(ZCP_STATE_DONE, event.state);
+	}
+	zt_sink_join(&sink);
+	ASSERT_EQ(total, sink.len);
+	for (i = 0; i < N; i++) {
+		bool text = seg[i].type == ZCP_SEGMENT_INLINE;
+
+		EXPECT_EQ(-1, zt_mismatch(sink.buf + off, seg[i].len, text ? 1000 + i : 1,
+					  text ? 0 : seg[i].addr))
+			TH_LOG("job %d is not where it belongs", i);
+		off += seg[i].len;
+	}
+	zt_sink_free(&sink);
+	zt_close(&conn);
+	close(file);
+}
+
+/* Huge jobs on some links do not keep a small one on another waiting. */
+TEST_F_TIMEOUT(fair, small_job_passes_huge_ones, 400)
+{
+	enum { N = 4 };
+	static const uint64_t huge = 1000 * ZT_GIB;
+	int file = zt_file(&self->box, 1, ZT_MIB);
+	int sparse = zt_file(&self->box, 2, 0);
+	struct zt_conn conn[N], small;
+	uint64_t id[N], before[N], now;
+	struct zcp_status status;
+	struct zcp_cancel cancel;
+	struct zcp_event event;
+	struct zt_sink sink[N], small_sink;
+	int i, round;
+
+	zt_need(!ftruncate(sparse, huge));
+	for (i = 0; i < N; i++) {
+		zt_connect(&conn[i], 0, 0);
+		zt_sink_count(&sink[i], conn[i].rx);
+		/* The same 16 MiB again and again would do; this is simpler. */
+		id[i] = zt_submit_range(self->ctx, zt_link(self->ctx, conn[i].tx), sparse, 0, huge);
+	}
+	for (round = 0; round < 3; round++) {
+		uint32_t link;
+
+		/* One that needs the worker: more than its socket takes at once. */
+		zt_connect_blocking(&small);
+		link = zt_link(self->ctx, small.tx);
+		zt_sink_start(&small_sink, small.rx, ZT_MIB);
+		zt_submit_range(self->ctx, link, file, 0, ZT_MIB);
+		zt_event(self->ctx, &event);
+		EXPECT_EQ(link, event.link);
+		EXPECT_EQ(ZCP_STATE_DONE, event.state);
+		zt_sink_join(&small_sink);
+		EXPECT_EQ(-1, zt_mismatch(small_sink.buf, ZT_MIB, 1, 0));
+		zt_sink_free(&small_sink);
+		EXPECT_EQ(0, zt_unlink(self->ctx, link, NULL));
+		zt_close(&small);
+	}
+	/* And none of the huge ones starves. */
+	for (i = 0; i < N; i++) {
+		ASSERT_EQ(0, zt_status(self->ctx, id[i], &status));
+		before[i] = status.bytes_sent;
+	}
+	for (i = 0; i < N; i++) {
+		int tries = ZT_PATIENCE * 10;
+
+		do {
+			zt_sleep_ms(100);
+			ASSERT_EQ(0, zt_status(self->ctx, id[i], &status));
+			now = status.bytes_sent;
+		} while (now == before[i] && --tries);
+		EXPECT_GT(now, before[i])
+			TH_LOG("huge job %d of %d starves", i, N);
+	}
+	for (i = 0; i < N; i++) {
+		EXPECT_EQ(0, zt_cancel(self->ctx, id[i], &cancel));
+		zt_event(self->ctx, &event);
+		EXPECT_EQ(id[i], event.job);
+		EXPECT_EQ(0, zt_unlink(self->ctx, event.link, NULL));
+		close(conn[i].tx);
+		zt_sink_join(&sink[i]);
+		EXPECT_EQ(event.bytes_sent, sink[i].len);
+		zt_sink_free(&sink[i]);
+		close(conn[i].rx);
+	}
+	close(file);
+	close(sparse);
+}
+
+static int kernel_threads(void)
+{
+	DIR *d = opendir("/proc");
+	struct dirent *e;
+	int n = 0;
+
+	zt_need(d);
+	while ((e = readdir(d))) {
+		char name[300], comm[32] = "";
+		FILE *f;
+
+		if (e->d_name[0] < '0' || e->d_name[0] > '9')
+			continue;
+		snprintf(name, sizeof(name), "/proc/%s/stat", e->d_name);
+		f = fopen(name, "re");
+		if (!f)
+			continue;
+		/* pid (comm) state ppid: the parent of kernel threads is kthreadd. */
+		{
+			char state;
+			int ppid;
+
+			if (fscanf(f, "%*d (%31[^)]) %c %d", comm, &state, &ppid) == 3 && ppid == 2)
+				n++;
+		}
+		fclose(f);
+	}
+	closedir(d);
+	return n;
+}
+
+/* 2,000 stalled jobs on 2,000 links: no thread waits for any of them. */
+TEST_F_TIMEOUT(fair, thousands_of_jobs, 400)
+{
+	enum { N = 2000, LEN = 128 * 1024, RESUME = 50 };
+	static struct zt_conn conn[N];
+	static uint64_t id[N];
+	int listener = zt_listen(AF_INET, 4096);
+	int file = zt_file(&self->box, 1, LEN);
+	int before = kernel_threads(), most = 0, now, i;
+	struct zcp_event event;
+	static char buf[LEN];
+
+	for (i = 0; i < N; i++) {
+		zt_connect_to(&conn[i], listener, 4096);
+		id[i] = zt_submit_range(self->ctx, zt_link(self->ctx, conn[i].tx), file, 0, LEN);
+		if (i % 200 == 199) {
+			now = kernel_threads();
+			most = now > most ? now : most;
+		}
+	}
+	for (i = 0; i < N; i += 100)
+		zt_wait_state(self->ctx, id[i], ZCP_STATE_BLOCKED);
+	now = kernel_threads();
+	most = now > most ? now : most;
+	TH_LOG("kernel threads: %d before, at most %d with %d jobs", before, most, N);
+	EXPECT_LE(most - before, 16);
+	EXPECT_EQ(N, zt_jobs(self->ctx));
+	EXPECT_FALSE(zt_readable(self->ctx, ZT_WATCH));
+	/* Some of them go on. */
+	for (i = 0; i < RESUME; i++) {
+		zt_read_full(conn[i * 7].rx, buf, LEN);
+		EXPECT_EQ(-1, zt_mismatch(buf, LEN, 1, 0));
+		zt_event(self->ctx, &event);
+		EXPECT_EQ(id[i * 7], event.job);
+		EXPECT_EQ(ZCP_STATE_DONE, event.state);
+	}
+	/* The others end with their context. */
+	close(self->ctx);
+	self->ctx = -1;
+	EXPECT_EQ(self->box.refs, zt_refs());
+	for (i = 0; i < N; i++)
+		zt_close(&conn[i]);
+	close(listener);
+	close(file);
+}
+
+TEST_HARNESS_MAIN

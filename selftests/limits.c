@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Batches that are accepted in part, and limits: EAGAIN, and which one it was.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "kselftest_harness.h"
+#include "zcp_test.h"
+
+#define PARAMETERS	"/sys/module/zcp/parameters/"
+#define MAX_CHANGES	4
+
+FIXTURE(limits) {
+	struct zt_box box;
+	struct zt_conn conn;
+	/* Parameters that were changed, and what they were. */
+	struct {
+		const char *name;
+		char value[32];
+	} changed[MAX_CHANGES];
+	int nr_changed;
+	uint32_t link;
+	int ctx;
+	int file;
+};
+
+static void write_parameter(const char *name, const char *value)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), PARAMETERS "%s", name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, value, strlen(value)) < 0)
+		zt_die("%s = %s: errno %d", path, value, errno);
+	close(fd);
+}
+
+/* Until the teardown. */
+static void set_parameter(FIXTURE_DATA(limits) *self, const char *name, unsigned int value)
+{
+	char path[128], text[32];
+	ssize_t n;
+	int fd;
+
+	zt_need(self->nr_changed < MAX_CHANGES);
+	snprintf(path, sizeof(path), PARAMETERS "%s", name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		zt_die("%s: errno %d", path, errno);
+	n = read(fd, text, sizeof(text) - 1);
+	zt_need(n > 0);
+	text[n] = '\0';
+	close(fd);
+	self->changed[self->nr_changed].name = name;
+	strcpy(self->changed[self->nr_changed++].value, text);
+	snprintf(text, sizeof(text), "%u", value);
+	write_parameter(name, text);
+}
+
+/* A limit that is left behind would fail all tests that follow. */
+static void restore_parameters(FIXTURE_DATA(limits) *self)
+{
+	while (self->nr_changed) {
+		self->nr_changed--;
+		write_parameter(self->changed[self->nr_changed].name,
+				self->changed[self->nr_changed].value);
+	}
+}
+
+FIXTURE_SETUP(limits)
+{
+	zt_box_open(&self->box, 1500);
+	self->ctx = zt_open(O_NONBLOCK);
+	zt_connect_blocking(&self->conn);
+	self->link = zt_link(self->ctx, self->conn.tx);
+	self->file = zt_file(&self->box, 1, ZT_MIB);
+}
+
+FIXTURE_TEARDOWN(limits)
+{
+	restore_parameters(self);
+	EXPECT_EQ(0, zt_jobs(self->ctx));
+	EXPECT_FALSE(zt_readable(self->ctx, 0));
+	close(self->ctx);
+	zt_close(&self->conn);
+	close(self->file);
+	EXPECT_EQ(0, zt_box_close(&self->box));
+}
+
+static struct zcp_submit batch(struct zcp_job *jobs, uint32_t nr)
+{
+	return (struct zcp_submit) {
+		.size = sizeof(struct zcp_submit), .jobs = (uintptr_t)jobs, .nr_jobs = nr,
+		.job_size = sizeof(*jobs),
+		/* Outputs are written on refusal too. */
+		.accepted = 99, .error = 99, .limit = 99, .reason = 99,
+	};
+}
+
+static void expect_done(struct __test_metadata *_metadata, FIXTURE_DATA(limits) *self, int nr)
+{
+	struct zcp_event event;
+
+	while (nr--) {
+		zt_event(self->ctx, &event);
+		EXPECT_EQ(ZCP_STATE_DONE, event.state);
+	}
+	EXPECT_FALSE(zt_readable(self->ctx, 0));
+}
+
+TEST_F_TIMEOUT(limits, batch_accepted_in_part, 240)
+{
+	struct zcp_segment seg = zt_range(self->file, 0, 0), bad = zt_range(-1, 0, 0);
+	struct zcp_submit submit;
+	struct zcp_job jobs[5];
+	int i;
+
+	for (i = 0; i < 5; i++)
+		jobs[i] = zt_job(self->link, i == 3 ? &bad : &seg, 1);
+	submit = batch(jobs, 5);
+	ASSERT_EQ(0, ioctl(self->ctx, ZCP_IOC_SUBMIT, &submit));
+	EXPECT_EQ(3, submit.accepted);
+	EXPECT_EQ(EBADF, submit.error);
+	EXPECT_EQ(ZCP_LIMIT_NONE, submit.limit);
+	EXPECT_EQ(ZCP_REASON_NONE, submit.reason);
+	for (i = 0; i < 5; i++) {
+		EXPECT_EQ(i < 3, !!jobs[i].id)
+			TH_LOG("job %d", i);
+	}
+	expect_done(_metadata, self, 3);
+	EXPECT_EQ(0, zt_jobs(self->ctx));
+
+	/* The first one refused: its error is that of the call. */
+	jobs[0].link = self->link + 1000;
+	submit = batch(jobs, 5);
+	EXPECT_EQ(-1, ioctl(self->ctx, ZCP_IOC_SUBMIT, &submit));
+	EXPECT_EQ(ENOENT, errno);
+	EXPECT_EQ(0, submit.accepted);
+	EXPECT_EQ(ENOENT, submit.error);
+	EXPECT_EQ(ZCP_LIMIT_NONE, submit.limit);
+	EXPECT_EQ(0, zt_jobs(self->ctx));
+}
+
+/* Each job says its own size, in an array with its own distance. */
+TEST_F_TIMEOUT(limits, batch_of_longer_jobs, 240)
+{
+	struct {
+		struct zcp_job job;
+		uint64_t tail;
+	} jobs[3];
+	struct zcp_segment seg = zt_range(self->file, 0, 0);
+	struct zcp_submit submit = batch(&jobs[0].job, 3);
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		jobs[i].job = zt_job(self->link, &seg, 1);
+		jobs[i].tail = 0;
+	}
+	jobs[1].job.size = sizeof(jobs[1]);
+	submit.job_size = sizeof(jobs[0]);
+	ASSERT_EQ(0, ioctl(self->ctx, ZCP_IOC_SUBMIT, &submit));
+	EXPECT_EQ(3, submit.accepted);
+	expect_done(_metadata, self, 3);
+	jobs[1].tail = 1;
+	submit = batch(&jobs[0].job, 3);
+	submit.job_size = sizeof(jobs[0]);
+	ASSERT_EQ(0, ioctl(self->ctx, ZCP_IOC_SUBMIT, &submit));
+	EXPECT_EQ(1, submit.accepted);
+	EXPECT_EQ(E2BIG, submit.error);
+	expect_done(_metadata, self, 1);
+}
+
+TEST_F_TIMEOUT(limits, max_batch, 240)
+{
+	struct zcp_segment seg = zt_range(self->file, 0, 0);
+	struct zcp_submit submit;
+	struct zcp_job jobs[9];
+	struct zcp_info info;
+	int i;
+
+	set_parameter(self, "max_batch", 8);
+	zt_info(self->ctx, &info);
+	EXPECT_EQ(8, info.max_batch);
+	for (i = 0; i < 9; i++)
+		jobs[i] = zt_job(self->link, &seg, 1);
+	submit = batch(jobs, 9);
+	EXPECT_EQ(-1, ioctl(self->ctx, ZCP_IOC_SUBMIT, &submit));
+	EXPECT_EQ(EINVAL, errno);
+	submit = batch(jobs, 8);
+	EXPECT_EQ(0, ioctl(self->ctx, ZCP_IOC_SUBMIT, &submit));
+	EXPECT_EQ(8, submit.accepted);
+	restore_parameters(self);
+	expect_done(_metadata, self, 8);
+}
+
+static void jobs_limit(struct __test_metadata *_metadata, FIXTURE_DATA(limits) *self,
+		       const char *name, uint32_t limit)
+{
+	struct zcp_segment seg = zt_range(self->file, 0, 0);
+	struct zcp_submit submit;
+	struct zcp_event event;
+	struct zcp_job jobs[8];
+	int i;
+
+	set_parameter(self, name, 5);
+	for (i = 0; i < 8; i++)
+		jobs[i] = zt_job(self->link, &seg, 1);
+	submit = batch(jobs, 8);
+	EXPECT_EQ(0, ioctl(self->ctx, ZCP_IOC_SUBMIT, &submit));
+	EXPECT_EQ(5, submit.accepted);
+	EXPECT_EQ(EAGAIN, submit.error);
+	EXPECT_EQ(limit, submit.limit);
+	zt_wait_state(self->ctx, jobs[4].id, ZCP_STATE_DONE);
+	/* Final, but their events are not read: they count. */
+	submit = batch(jobs + 5, 3);
+	EXPECT_EQ(-1, ioctl(self->ctx, ZCP_IOC_SUBMIT, &submit));
+	EXPECT_EQ(EAGAIN, errno);
+	EXPECT_EQ(0, submit.accepted);
+	EXPECT_EQ(EAGAIN, submit.error);
+	EXPECT_EQ(limit, submit.limit);
+	/* One read, one more accepted. */
+	zt_event(self->ctx, &event);
+	submit = batch(jobs + 5, 3);
+	EXPECT_EQ(0, ioctl(self->ctx, ZCP_IOC_SUBMIT, &submit));
+	EXPECT_EQ(1, submit.accepted);
+	EXPECT_EQ(limit, submit.limit);
+	restore_parameters(self);
+	expect_done(_metadata, self, 5);
+}
+
+TEST_F_TIMEOUT(limits, max_jobs, 240)
+{
+	jobs_limit(_metadata, self, "max_jobs", ZCP_LIMIT_JOBS);
+}
+
+TEST_F_TIMEOUT(limits, max_user_jobs, 240)
+{
+	jobs_limit(_metadata, self, "max_user_jobs", ZCP_LIMIT_USER_JOBS);
+}
+
+static void links_limit(struct __test_metadata *_metadata, FIXTURE_DATA(limits) *self,
+			const char *name, uint32_t limit)
+{
+	struct zcp_link arg = { .size = sizeof(arg) };
+	struct zt_conn conn[3];
+	uint32_t link[2];
+	int i;
+
+	set_parameter(self, name, 3);
+	for (i = 0; i < 3; i++)
+		zt_connect(&conn[i], 0, 0);
+	for (i = 0; i < 2; i++)
+		link[i] = zt_link(self->ctx, conn[i].tx);
+	arg.fd = conn[2].tx;
+	EXPECT_EQ(-1, ioctl(self->ctx, ZCP_IOC_LINK, &arg));
+	EXPECT_EQ(EAGAIN, errno);
+	EXPECT_EQ(limit, arg.limit);
+	EXPECT_EQ(0, zt_unlink(self->ctx, link[0], NULL));
+	link[0] = zt_link(self->ctx, conn[2].tx);
+	restore_parameters(self);
+	for (i = 0; i < 2; i++) {
+		EXPECT_EQ(0, zt_unlink(self->ctx, link[i], NULL))
+			TH_LOG("link %u", link[i]);
+	}
+	for (i = 0; i < 3; i++)
+		zt_close(&conn[i]);
+}
+
+TEST_F_TIMEOUT(limits, max_links, 240)
+{
+	links_limit(_metadata, self, "max_links", ZCP_LIMIT_LINKS);
+}
+
+TEST_F_TIMEOUT(limits, max_user_links, 240)
+{
+	links_limit(_metadata, self, "max_user_links", ZCP_LIMIT_USER_LINKS);
+}
+
+TEST_F_TIMEOUT(limits, max_inline_total, 240)
+{
+	static char text[30000];
+	struct zcp_segment seg = zt_inline(text, sizeof(text));
+	struct zcp_submit submit;
+	struct zcp_job jobs[5];
+	struct zt_sink sink;
+	uint64_t blocker;
+	int i;
+
+	zt_pattern(text, 3, 0, sizeof(text));
+	/* Behind a job that blocks they are held. */
+	blocker = zt_submit_range(self->ctx, self->link, self->file, 0, ZT_MIB);
+	zt_wait_state(self->ctx, blocker, ZCP_STATE_BLOCKED);
+	set_parameter(self, "max_inline_total", 100000);
+	for (i = 0; i < 5; i++)
+		jobs[i] = zt_job(self->link, &seg, 1);
+	submit = batch(jobs, 5);
+	EXPECT_EQ(0, ioctl(self->ctx, ZCP_IOC_SUBMIT, &submit));
+	EXPECT_EQ(3, submit.accepted);
+	EXPECT_EQ(EAGAIN, submit.error);
+	EXPECT_EQ(ZCP_LIMIT_INLINE, submit.limit);
+	zt_sink_start(&sink, self->conn.rx, ZT_MIB + 3 * sizeof(text));
+	expect_done(_metadata, self, 4);
+	zt_sink_join(&sink);
+	EXPECT_EQ(-1, zt_mismatch(sink.buf + ZT_MIB, sizeof(text), 3, 0));
+	zt_sink_free(&sink);
+	/* They are given back with the jobs. */
+	submit = batch(jobs, 3);
+	zt_sink_start(&sink, self->conn.rx, 3 * sizeof(text));
+	EXPECT_EQ(0, ioctl(self->ctx, ZCP_IOC_SUBMIT, &submit));
+	EXPECT_EQ(3, submit.accepted);
+	restore_parameters(self);
+	expect_done(_metadata, self, 3);
+	zt_sink_join(&sink);
+	zt_sink_free(&sink);
+}
+
+TEST_F_TIMEOUT(limits, max_segments, 240)
+{
+	struct zcp_segment segs[5];
+	struct zcp_job job = zt_job(self->link, segs, 5);
+	struct zcp_info info;
+	int i;
+
+	set_parameter(self, "max_segments", 4);
+	zt_info(self->ctx, &info);
+	EXPECT_EQ(4, info.max_segments);
+	for (i = 0; i < 5; i++)
+		segs[i] = zt_range(self->file, i, 0);
+	EXPECT_EQ(-EINVAL, zt_try_submit(self->ctx, &job));
+	job.nr_segments = 4;
+	EXPECT_EQ(0, zt_try_submit(self->ctx, &job));
+	restore_parameters(self);
+	expect_done(_metadata, self, 1);
+}
+
+/* As many segments as a job may have, each of another kind than the last. */
+TEST_F_TIMEOUT(limits, as_many_segments_as_allowed, 240)
+{
+	struct zcp_segment *segs;
+	struct zt_sink sink;
+	struct zcp_info info;
+	struct zcp_job job;
+	uint32_t i;
+	size_t at = 0;
+
+	zt_info(self->ctx, &info);
+	segs = calloc(info.max_segments, sizeof(*segs));
+	zt_need(segs);
+	for (i = 0; i < info.max_segments; i++)
+		segs[i] = i % 2 ? zt_inline("/", 1) : zt_range(self->file, i * 100, 333);
+	job = zt_job(self->link, segs, info.max_segments);
+	zt_sink_start(&sink, self->conn.rx, info.max_segments / 2 * 334 +
+		      info.max_segments % 2 * 333);
+	EXPECT_EQ(0, zt_try_submit(self->ctx, &job));
+	expect_done(_metadata, self, 1);
+	zt_sink_join(&sink);
+	for (i = 0; i < info.max_segments && at < sink.len; i++) {
+		if (i % 2) {
+			EXPECT_EQ('/', sink.buf[at]);
+			at++;
+		} else {
+			EXPECT_EQ(-1, zt_mismatch(sink.buf + at, 333, 1, i * 100));
+			at += 333;
+		}
+	}
+	EXPECT_EQ(sink.len, at);
+	zt_sink_free(&sink);
+	free(segs);
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Threads that get in each other's way: jobs are cancelled and looked at
+ * while they are being submitted, by ids that are not told yet, twice at the
+ * same time, and while their link is ended.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <kselftest_harness.h>
+#include "zcp_test.h"
+
+#define SECONDS		5
+#define CANCELLERS	2
+
+FIXTURE(race) {
+	struct zt_box box;
+	struct zt_conn conn;
+	struct zt_sink sink;
+	int ctx;
+	int file;
+	bool stop;
+	uint32_t link;
+	uint64_t next;
+	size_t submitted;
+	size_t events;
+	size_t cancelled;
+	size_t told;
+};
+
+FIXTURE_SETUP(race)
+{
+	zt_box_open(&self->box, 1500);
+	self->ctx = zt_open(O_NONBLOCK);
+	self->file = zt_file(&self->box, 1, ZT_MIB);
+	zt_connect(&self->conn, 0, 0);
+	zt_sink_count(&self->sink, self->conn.rx);
+}
+
+FIXTURE_TEARDOWN(race)
+{
+	close(self->ctx);
+	close(self->file);
+	close(self->conn.tx);
+	zt_sink_join(&self->sink);
+	close(self->conn.rx);
+	EXPECT_EQ(0, zt_box_close(&self->box));
+}
+
+#define SELF FIXTURE_DATA(race)
+
+static bool stopped(SELF *self)
+{
+	return __atomic_load_n(&self->stop, __ATOMIC_ACQUIRE);
+}
+
+/* Cancels the newest job and the ones that come next. */
+static void *cancel_ahead(void *arg)
+{
+	SELF *self = arg;
+	struct zcp_cancel cancel;
+	unsigned int i = 0;
+
+	while (!stopped(self)) {
+		uint64_t id = __atomic_load_n(&self->next, __ATOMIC_RELAXED) + i++ % 3;
+		int ret = zt_cancel(self->ctx, id, &cancel);
+
+		zt_need(!ret || ret == -ENOENT);
+		if (!ret)
+			__atomic_fetch_add(&self->cancelled, cancel.cancelled, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+/* Looks at every job there is, again and again. */
+static void *walk(void *arg)
+{
+	SELF *self = arg;
+
+	while (!stopped(self)) {
+		struct zcp_status status = { .size = sizeof(status), .flags = ZCP_STATUS_NEXT };
+
+		while (!ioctl(self->ctx, ZCP_IOC_STATUS, &status)) {
+			zt_need(status.bytes_acked <= status.bytes_sent);
+			zt_need(status.bytes_zerocopy + status.bytes_copied == status.bytes_sent);
+			status.job++;
+		}
+		zt_need(errno == ENOENT);
+	}
+	return NULL;
+}
+
+static void *collect(void *arg)
+{
+	SELF *self = arg;
+	struct zcp_event events[16];
+
+	for (;;) {
+		bool last = stopped(self);
+		ssize_t n = read(self->ctx, events, sizeof(events)), i;
+
+		if (n < 0) {
+			zt_need(errno == EAGAIN);
+			if (last)
+				return NULL;
+			zt_sleep_ms(1);
+			continue;
+		}
+		for (i = 0; i < n / (ssize_t)sizeof(events[0]); i++) {
+			self->events++;
+			self->told += events[i].state == ZCP_STATE_CANCELLED;
+		}
+	}
+}
+
+/* Submits until the time is up; the link is ended and made anew now and then. */
+static void submit_and_relink(SELF *self, bool relink)
+{
+	uint64_t end = zt_now_ns() + SECONDS * 1000000000ULL;
+	unsigned int round = 0;
+
+	while (zt_now_ns() < end) {
+		struct zcp_segment seg = zt_range(self->file, 0, 1 + round % (256 * ZT_KIB));
+		struct zcp_job job = zt_job(self->link, &seg, 1);
+		int ret;
+
+		ret = zt_try_submit(self->ctx, &job);
+		/* Too many at a time: their events are on their way. */
+		zt_need(!ret || ret == -EAGAIN);
+		if (!ret) {
+			self->submitted++;
+			__atomic_store_n(&self->next, job.id, __ATOMIC_RELAXED);
+		}
+		if (++round % 64 == 0 && relink) {
+			zt_need(!zt_unlink(self->ctx, self->link, NULL));
+			self->link = zt_link_flags(self->ctx, self->conn.tx, ZCP_LINK_CONTINUE);
+		}
+	}
+}
+
+static void run(struct __test_metadata *_metadata, SELF *self, bool relink)
+{
+	pthread_t threads[CANCELLERS + 2];
+	unsigned int i;
+
+	self->link = zt_link_flags(self->ctx, self->conn.tx, ZCP_LINK_CONTINUE);
+	for (i = 0; i < CANCELLERS; i++)
+		zt_need(!pthread_create(&threads[i], NULL, cancel_ahead, self));
+	zt_need(!pthread_create(&threads[i++], NULL, walk, self));
+	zt_need(!pthread_create(&threads[i++], NULL, collect, self));
+	submit_and_relink(self, relink);
+	EXPECT_EQ(0, zt_unlink(self->ctx, self->link, NULL));
+	__atomic_store_n(&self->stop, true, __ATOMIC_RELEASE);
+	for (i = 0; i < CANCELLERS + 2; i++)
+		zt_need(!pthread_join(threads[i], NULL));
+	TH_LOG("%zu jobs, %zu cancelled, %zu of them by a call", self->submitted, self->told,
+	       self->cancelled);
+	EXPECT_GT(self->submitted, 100);
+	EXPECT_EQ(self->submitted, self->events);
+	EXPECT_LE(self->cancelled, self->told);
+	EXPECT_EQ(0, zt_jobs(self->ctx));
+}
+
+TEST_F_TIMEOUT(race, cancel_while_submitting, 120)
+{
+	run(_metadata, self, false);
+}
+
+TEST_F_TIMEOUT(race, unlink_while_cancelling, 120)
+{
+	run(_metadata, self, true);
+}
+
+TEST_HARNESS_MAIN
