@@ -211,34 +211,44 @@ void zbatch_release(struct zbatch *batch)
 /**
  * struct zsplice - What the actor of a splice has to know
  * @push: where and how
+ * @cached: the file's reads are plain page-cache reads
  * @more: bytes follow after this splice
+ * @skip: bytes that are read only for alignment, and dropped
  * @want: bytes this splice still asks for
+ * @sent: bytes that entered the send queue
  * @error: of the socket
  */
 struct zsplice {
 	struct zpush *push;
+	bool cached;
 	bool more;
+	size_t skip;
 	size_t want;
+	size_t sent;
 	int error;
 };
 
 /*
- * Did the file system make this page for us? Pages of its page cache have a
- * mapping. One that was truncated meanwhile has lost it, and is counted as a
- * copy rather than guessed about. The zero page of a hole is nobody's copy.
+ * Did the file system copy bytes into this page for us? Pages of a page cache
+ * have a mapping. Where reads are plain page-cache reads, a page without one
+ * has lost it by truncation, or holds the zeros of a hole: nobody's copy.
  */
-static bool zpage_is_private(struct page *page)
+static bool zpage_is_private(const struct zsplice *sp, struct page *page)
 {
 	unsigned long mapping;
 
-	if (page == ZERO_PAGE(0))
+	if (sp->cached)
 		return false;
 	mapping = (unsigned long)READ_ONCE(page_folio(page)->mapping);
 	return !mapping || (mapping & 3);
 }
 
-/* Collect up to @max runs of one kind from the pipe, without taking them out. */
+/*
+ * Collect up to @max runs of one kind from the pipe, as far as they are wanted,
+ * without taking them out.
+ */
 static unsigned int zsplice_collect(struct pipe_inode_info *pipe,
+				    const struct zsplice *sp,
 				    struct bio_vec *bv, unsigned int max,
 				    size_t *bytes, bool *private, int *error)
 {
@@ -247,7 +257,7 @@ static unsigned int zsplice_collect(struct pipe_inode_info *pipe,
 	unsigned int i, nr = 0;
 
 	*bytes = 0;
-	for (i = pipe->tail; i != head && nr < max; i++) {
+	for (i = pipe->tail; i != head && nr < max && *bytes < sp->want; i++) {
 		struct pipe_buffer *buf = &pipe->bufs[i & mask];
 		bool own;
 
@@ -256,14 +266,14 @@ static unsigned int zsplice_collect(struct pipe_inode_info *pipe,
 			break;
 		if (!buf->len)
 			continue;
-		own = zpage_is_private(buf->page);
+		own = zpage_is_private(sp, buf->page);
 		if (nr && own != *private)
 			break;
 		*private = own;
 		bv[nr].bv_page = buf->page;
 		bv[nr].bv_offset = buf->offset;
-		bv[nr].bv_len = buf->len;
-		*bytes += buf->len;
+		bv[nr].bv_len = min_t(size_t, buf->len, sp->want - *bytes);
+		*bytes += bv[nr].bv_len;
 		nr++;
 	}
 	return nr;
@@ -294,16 +304,20 @@ static int zsplice_actor(struct pipe_inode_info *pipe, struct splice_desc *sd)
 {
 	struct zsplice *sp = sd->u.data;
 	struct bio_vec bv[16];
-	size_t done = 0, bytes;
+	size_t done, bytes;
 	bool private = false;
 	unsigned int nr;
 	int error = 0;
 
-	while (done < sd->total_len) {
+	done = min(sp->skip, sd->total_len);
+	zsplice_consume(pipe, done);
+	sp->skip -= done;
+
+	while (done < sd->total_len && sp->want) {
 		bool more;
 		ssize_t n;
 
-		nr = zsplice_collect(pipe, bv, ARRAY_SIZE(bv), &bytes,
+		nr = zsplice_collect(pipe, sp, bv, ARRAY_SIZE(bv), &bytes,
 				     &private, &error);
 		if (!nr)
 			break;
@@ -316,6 +330,7 @@ static int zsplice_actor(struct pipe_inode_info *pipe, struct splice_desc *sd)
 		}
 		zsplice_consume(pipe, n);
 		sp->want -= n;
+		sp->sent += n;
 		done += n;
 		if (n < bytes)
 			break;
@@ -361,15 +376,11 @@ ssize_t zsource_splice(const struct zread *rd, struct zpush *push, bool more,
 	struct address_space *mapping = rd->file->f_mapping;
 	struct zsplice sp = {
 		.push = push,
+		.cached = zsource_is_cached(rd->file),
 		.more = more,
 		.want = rd->len,
 	};
-	struct splice_desc sd = {
-		.len = rd->len,
-		.total_len = rd->len,
-		.pos = rd->pos,
-		.u.data = &sp,
-	};
+	struct splice_desc sd = { .u.data = &sp };
 	loff_t pos = rd->pos;
 	ssize_t ret;
 
@@ -378,7 +389,7 @@ ssize_t zsource_splice(const struct zread *rd, struct zpush *push, bool more,
 	if (ret)
 		return ret;
 
-	if (zsource_is_cached(rd->file) && rd->ra && mapping->a_ops->readahead &&
+	if (sp.cached && rd->ra && mapping->a_ops->readahead &&
 	    pos < i_size_read(mapping->host)) {
 		DEFINE_READAHEAD(ractl, rd->file, rd->ra, mapping,
 				 pos >> PAGE_SHIFT);
@@ -386,7 +397,20 @@ ssize_t zsource_splice(const struct zread *rd, struct zpush *push, bool more,
 		page_cache_sync_ra(&ractl, DIV_ROUND_UP(rd->len, PAGE_SIZE));
 	}
 
+	/* The send queue takes any number of bytes, a disk whole blocks. */
+	if (rd->file->f_flags & O_DIRECT)
+		sp.skip = offset_in_page(pos);
+	sd.pos = pos - sp.skip;
+	sd.total_len = rd->len + sp.skip;
+	if (rd->file->f_flags & O_DIRECT)
+		sd.total_len = PAGE_ALIGN(sd.total_len);
+	sd.len = sd.total_len;
+
 	ret = splice_direct_to_actor(rd->file, &sd, zsplice_actor);
-	*send_failed = sp.error && ret < 0;
-	return ret;
+	if (sp.sent)
+		return sp.sent;
+	*send_failed = sp.error;
+	if (sp.error)
+		return sp.error;
+	return min_t(ssize_t, ret, 0);
 }

@@ -113,11 +113,13 @@ on_packed() {
 }
 
 # Opened with O_DIRECT a file has no page cache to send from: copies, reason fs.
+# direct BYTES
 direct() {
 	rm -f "$tmp/image"
 	truncate -s 64M "$tmp/image"
-	mkfs.ext4 -q "$tmp/image" && mount -o loop "$tmp/image" "$mnt" && fill &&
-		"$bin/direct" "$mnt/file" && umount "$mnt"
+	mkfs.ext4 -q "$tmp/image" && mount -o loop "$tmp/image" "$mnt" &&
+		head -c "$1" "$src/file" >"$mnt/file" && sync && "$bin/direct" "$mnt/file" &&
+		umount "$mnt"
 }
 
 on_tmpfs() {
@@ -203,7 +205,9 @@ fs overlayfs mount on_overlay
 fs squashfs mksquashfs on_packed squashfs mksquashfs "$src" "$tmp/image" -quiet -no-progress
 fs erofs mkfs.erofs on_packed erofs mkfs.erofs --quiet "$tmp/image" "$src"
 fs FUSE bindfs on_fuse zerocopy
-check "fs: O_DIRECT: copied, reason fs; mode zerocopy refused" direct
+check "fs: O_DIRECT: copied, reason fs; mode zerocopy refused" direct 4194304
+umount "$mnt" 2>/dev/null
+check "fs: O_DIRECT: a size that is not whole sectors" direct 4198405
 umount "$mnt" 2>/dev/null
 check "fs: files of /proc and /sys are refused" refused_files
 check "fs: busy while a job is in flight, free after SIGKILL" busy_while_in_flight

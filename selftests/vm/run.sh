@@ -136,8 +136,22 @@ nic_pair() {
 			-device "$2,netdev=net$1$side,mac=52:54:00:7a:0$1:0$side,romfile=")
 	done
 }
+
+# Two NICs on two taps, in a network namespace of QEMU's own: nic_taps NR DRIVER
+nic_taps() {
+	local side
+
+	for side in 1 2; do
+		qemu+=(-netdev "tap,id=net$1$side,ifname=zcp$side,script=no,downscript=no,vnet_hdr=on"
+			-device "$2,netdev=net$1$side,mac=52:54:00:7a:0$1:0$side,romfile=")
+	done
+	inside=(unshare --net)
+	[ "$(id -u)" = 0 ] || inside+=(--map-root-user)
+	inside+=("$here/taps.sh" zcp1 zcp2)
+}
+inside=()
 case $nic in e1000e | all) nic_pair 0 e1000e ;; esac
-case $nic in virtio | all) nic_pair 1 virtio-net-pci ;; esac
+case $nic in virtio | all) nic_taps 1 virtio-net-pci ;; esac
 case $nic in ne2k_pci | all) nic_pair 2 ne2k_pci ;; esac
 
 started=$SECONDS
@@ -146,7 +160,7 @@ if [ -n "$shell" ]; then
 	# shellcheck disable=SC2054
 	qemu+=(-chardev stdio,id=tty,mux=on,signal=off -mon chardev=tty
 		-device virtconsole,chardev=tty)
-	"${qemu[@]}" -append "$append" || status=$?
+	"${inside[@]}" "${qemu[@]}" -append "$append" || status=$?
 else
 	mkfifo "$dir/out" "$dir/err"
 	cat "$dir/out" &
@@ -158,7 +172,7 @@ else
 		-device virtserialport,chardev=out,name=zcp.out
 		-chardev "file,id=err,path=$dir/err"
 		-device virtserialport,chardev=err,name=zcp.err)
-	timeout -k 5 "$limit" "${qemu[@]}" -append "$append" </dev/null >"$dir/qemu.log" 2>&1 &
+	timeout -k 5 "$limit" "${inside[@]}" "${qemu[@]}" -append "$append" </dev/null >"$dir/qemu.log" 2>&1 &
 	vm=$!
 	children="$vm $out $err"
 	wait "$vm" || status=$?

@@ -7,6 +7,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -22,6 +23,14 @@ static bool take(char *to, size_t size, const char *from, size_t len)
 	return true;
 }
 
+/* The name of a service, or a number that a port can have. */
+static bool port_is_possible(const char *port)
+{
+	if (port[strspn(port, "0123456789")])
+		return getservbyname(port, "tcp");
+	return strlen(port) <= 5 && atoi(port) <= 65535;
+}
+
 int net_parse(const char *text, bool need_host, struct net_address *address)
 {
 	const char *colon = strrchr(text, ':');
@@ -32,7 +41,7 @@ int net_parse(const char *text, bool need_host, struct net_address *address)
 	if (!colon) {
 		if (need_host || !take(address->port, sizeof(address->port), text, strlen(text)))
 			return -EINVAL;
-		return 0;
+		return port_is_possible(address->port) ? 0 : -EINVAL;
 	}
 	len = colon - text;
 	if (len >= 2 && host[0] == '[' && host[len - 1] == ']') {
@@ -45,7 +54,7 @@ int net_parse(const char *text, bool need_host, struct net_address *address)
 	if (!take(address->host, sizeof(address->host), host, len) ||
 	    !take(address->port, sizeof(address->port), colon + 1, strlen(colon + 1)))
 		return -EINVAL;
-	return 0;
+	return port_is_possible(address->port) ? 0 : -EINVAL;
 }
 
 static void describe(const struct sockaddr_storage *ss, char name[NET_NAME_MAX])

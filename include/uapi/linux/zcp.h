@@ -138,7 +138,8 @@ enum zcp_state {
  * @ZCP_REASON_SMALL: Below the size at which a copy is the cheaper way.
  * @ZCP_REASON_NO_SG: The egress device has no scatter/gather.
  * @ZCP_REASON_NO_CSUM: The egress device cannot checksum this protocol.
- * @ZCP_REASON_FS: The file system handed out a copy, not its page cache.
+ * @ZCP_REASON_FS: The file system handed out a copy, not its page cache. The
+ *	zeros of a hole are nobody's copy.
  * @ZCP_REASON_IPSEC: The route encrypts.
  * @ZCP_REASON_NO_ROUTE: The socket has no cached route, so what the device
  *	will do is not known; counted as copied.
