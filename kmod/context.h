@@ -27,6 +27,8 @@ struct zlink;
  * @nr_links: entries of @links
  * @nr_jobs: entries of @jobs
  * @inline_bytes: inline bytes that jobs in @jobs hold
+ * @inflight: bytes of jobs that were sent and are not known to be acked: what
+ *	the send queues of its links hold
  *
  * Life: made by open(2). release() closes every link; one that a worker is
  * busy with is closed by that worker, so the context can outlive its file,
@@ -51,6 +53,7 @@ struct zctx {
 	atomic_t nr_links;
 	atomic_t nr_jobs;
 	atomic64_t inline_bytes;
+	atomic64_t inflight;
 };
 
 struct zctx *zctx_new(void);

@@ -70,6 +70,8 @@ static int zcmd_info(struct zcmd *c)
 	info->small_bytes = READ_ONCE(zcp_small_bytes);
 	info->quota_bytes = READ_ONCE(zcp_quota_bytes);
 	info->max_inline_total = READ_ONCE(zcp_max_inline_total);
+	info->max_inflight = (u64)READ_ONCE(zcp_max_inflight) << 20;
+	info->max_user_inflight = (u64)READ_ONCE(zcp_max_user_inflight) << 20;
 	return zcmd_reply(c, sizeof(*info));
 }
 
@@ -220,7 +222,7 @@ struct zcmd_op {
 
 /* In the order of their numbers. */
 static const struct zcmd_op zcmd_ops[] = {
-	ZCMD_OP(ZCP_IOC_INFO, zcmd_info, struct zcp_info, max_inline_total),
+	ZCMD_OP(ZCP_IOC_INFO, zcmd_info, struct zcp_info, max_user_inflight),
 	ZCMD_OP(ZCP_IOC_LINK, zcmd_link, struct zcp_link, path_ifname),
 	ZCMD_OP(ZCP_IOC_UNLINK, zcmd_unlink, struct zcp_unlink, cancelled),
 	ZCMD_OP(ZCP_IOC_SUBMIT, zcmd_submit, struct zcp_submit, reason),

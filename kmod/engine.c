@@ -241,6 +241,47 @@ int zlink_wake(wait_queue_entry_t *wait, unsigned int mode, int sync, void *key)
 	return 0;
 }
 
+/**
+ * zlink_charge() - Bytes of a job have entered the send queue
+ * @link: its link, locked
+ * @bytes: their number
+ * @seq: TCP sequence after them
+ */
+void zlink_charge(struct zlink *link, u64 bytes, u32 seq)
+{
+	link->last_seq = seq;
+	link->inflight += bytes;
+	atomic64_add(bytes, &link->ctx->inflight);
+	atomic64_add(bytes, &link->ctx->user->inflight);
+}
+
+/* Of what is in flight only @open bytes are. */
+static void zlink_settle(struct zlink *link, s32 open)
+{
+	u64 left = open > 0 ? min_t(u64, open, link->inflight) : 0;
+	u64 acked = link->inflight - left;
+
+	lockdep_assert_held(&link->lock);
+	link->inflight = left;
+	atomic64_sub(acked, &link->ctx->inflight);
+	atomic64_sub(acked, &link->ctx->user->inflight);
+}
+
+/**
+ * zlink_room() - How many bytes more may be in flight
+ * @link: a link that is not closed
+ *
+ * Return: bytes; 0 or less for none.
+ */
+s64 zlink_room(const struct zlink *link)
+{
+	s64 ctx = (s64)READ_ONCE(zcp_max_inflight) << 20;
+	s64 user = (s64)READ_ONCE(zcp_max_user_inflight) << 20;
+
+	return min(ctx - atomic64_read(&link->ctx->inflight),
+		   user - atomic64_read(&link->ctx->user->inflight));
+}
+
 /*
  * Jobs that have ended under the lock, through zjob.ended_next. Their list's
  * references are theirs until they are given back outside of the lock.
@@ -288,6 +329,7 @@ static bool zlink_reap(struct zlink *link)
 	bool any;
 
 	spin_lock(&link->lock);
+	zlink_settle(link, link->last_seq - una);
 	list_for_each_entry_safe(job, next, &link->unacked, entry) {
 		if (before(una, job->end_seq))
 			break;
@@ -315,6 +357,8 @@ void zlink_finish_all(struct zlink *link, u32 una, u8 state, int error,
 	struct zjob *job, *next;
 
 	spin_lock(&link->lock);
+	if (zlink_is_ending(link))
+		zlink_settle(link, 0);
 	list_for_each_entry_safe(job, next, &link->unacked, entry) {
 		if (!before(una, job->end_seq)) {
 			zlink_ack_locked(link, job, una, &ended);
@@ -410,6 +454,10 @@ static bool zlink_arm(struct zlink *link, bool want_space)
 	if (job) {
 		want_ack = true;
 		WRITE_ONCE(link->ack_seq, job->end_seq);
+	} else if (link->inflight) {
+		/* Nobody asks for it, but it counts until then. */
+		want_ack = true;
+		WRITE_ONCE(link->ack_seq, link->last_seq);
 	}
 	spin_unlock(&link->lock);
 
@@ -455,6 +503,16 @@ static bool zlink_block(struct zlink *link, struct zjob *job,
 		return true;
 	zlink_kick_later(link, ZDELAY_NOMEM);
 	return false;
+}
+
+/* As many bytes are in flight as may be: wait for acknowledgments. */
+static bool zlink_wait_for_room(struct zlink *link, struct zjob *job)
+{
+	trace_zcp_block(job->id, link->id, job->sent);
+	spin_lock(&link->lock);
+	WRITE_ONCE(job->state, ZCP_STATE_BLOCKED);
+	spin_unlock(&link->lock);
+	return zlink_arm(link, false);
 }
 
 /* One turn of the runner. */
@@ -521,6 +579,12 @@ static void zlink_turn(struct zlink *link, bool may_read, s64 *quota)
 				stalls = 0;
 			}
 			if (zlink_block(link, job, &stalls))
+				continue;
+			break;
+		case ZPUSH_LIMIT:
+			/* Any link may make room: look again, in a moment. */
+			zlink_kick_later(link, ZDELAY_MIN);
+			if (zlink_wait_for_room(link, job))
 				continue;
 			break;
 		case ZPUSH_QUOTA:

@@ -119,24 +119,25 @@ static void zjob_advance(struct zjob *job, struct zseg *seg, size_t n,
 	job->end_seq = READ_ONCE(tcp_sk(link->sk)->write_seq);
 	job->pushed = true;
 	job->sent += n;
+	zlink_charge(link, n, job->end_seq);
 	zcount_add(&job->count, count);
 	spin_unlock(&link->lock);
 }
 
 /*
- * How many bytes to look up: what the send queue has room for, so that pages
+ * How many bytes to look up: what the send queue has space for, so that pages
  * are not taken only to be let go again.
  */
-static size_t zjob_window(struct sock *sk, u64 left, s64 quota)
+static size_t zjob_window(struct sock *sk, u64 left, s64 room)
 {
-	long room = max_t(long, sk_stream_wspace(sk), ZPUSH_MIN_BYTES);
+	long space = max_t(long, sk_stream_wspace(sk), ZPUSH_MIN_BYTES);
 
-	return min3(left, (u64)quota, (u64)room);
+	return min3(left, (u64)room, (u64)space);
 }
 
 static ssize_t zseg_push_file(struct zjob *job, struct zseg *seg,
 			      struct zpush *push, struct zbatch *batch,
-			      s64 quota, bool may_read, bool *need_read,
+			      s64 room, bool may_read, bool *need_read,
 			      bool *send_failed)
 {
 	struct sock *sk = push->sock->sk;
@@ -157,7 +158,7 @@ static ssize_t zseg_push_file(struct zjob *job, struct zseg *seg,
 	}
 
 	if (zsource_is_cached(seg->file)) {
-		rd.len = zjob_window(sk, seg->left, quota);
+		rd.len = zjob_window(sk, seg->left, room);
 		if (zsource_lookup(&rd, batch)) {
 			*send_failed = true;
 			n = zpush_pages(push, batch->bv, batch->nr,
@@ -174,7 +175,7 @@ static ssize_t zseg_push_file(struct zjob *job, struct zseg *seg,
 		*need_read = true;
 		return -EAGAIN;
 	}
-	rd.len = min_t(u64, seg->left ?: PAGE_SIZE, ZSPLICE_BYTES);
+	rd.len = min3(seg->left ?: PAGE_SIZE, (u64)room, (u64)ZSPLICE_BYTES);
 	n = zsource_splice(&rd, push, more || rd.len < seg->left, send_failed);
 	if (n > 0)
 		job->ra.prev_pos = rd.pos + n - 1;
@@ -202,6 +203,7 @@ static enum zpush_result zjob_push_segments(struct zjob *job,
 		struct zseg *seg = &job->segs[job->seg];
 		bool need_read = false, send_failed = true;
 		struct zcount count = {};
+		s64 room;
 		ssize_t n;
 
 		if (!seg->left && !seg->to_eof) {
@@ -214,11 +216,14 @@ static enum zpush_result zjob_push_segments(struct zjob *job,
 			return ZPUSH_QUOTA;
 		if (zsock_is_full(push->sock->sk))
 			return ZPUSH_BLOCKED;
+		room = min(*quota, zlink_room(job->link));
+		if (room <= 0)
+			return ZPUSH_LIMIT;
 
 		push->small = seg->small;
 		push->count = &count;
 		if (seg->file)
-			n = zseg_push_file(job, seg, push, batch, *quota,
+			n = zseg_push_file(job, seg, push, batch, room,
 					   may_read, &need_read, &send_failed);
 		else
 			n = zpush_data(push, seg->data + seg->pos, seg->left,

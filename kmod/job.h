@@ -126,6 +126,7 @@ struct zjob {
  * @ZPUSH_QUOTA: others want their turn
  * @ZPUSH_IO: the next bytes have to be read, which this turn may not do
  * @ZPUSH_NOMEM: no memory just now
+ * @ZPUSH_LIMIT: as many bytes are in flight as may be
  * @ZPUSH_STOPPED: the job or its link is to end
  * @ZPUSH_FAILED: the job has failed; zjob.error says why
  */
@@ -135,6 +136,7 @@ enum zpush_result {
 	ZPUSH_QUOTA,
 	ZPUSH_IO,
 	ZPUSH_NOMEM,
+	ZPUSH_LIMIT,
 	ZPUSH_STOPPED,
 	ZPUSH_FAILED,
 };

@@ -35,6 +35,14 @@ unsigned int zcp_max_inline_total = 64 * 1024 * 1024;
 module_param_named(max_inline_total, zcp_max_inline_total, uint, 0644);
 MODULE_PARM_DESC(max_inline_total, "Inline bytes a context holds (64 MiB)");
 
+unsigned int zcp_max_inflight = 4096;
+module_param_named(max_inflight, zcp_max_inflight, uint, 0644);
+MODULE_PARM_DESC(max_inflight, "MiB a context has sent and not acked (4096)");
+
+unsigned int zcp_max_user_inflight = 16384;
+module_param_named(max_user_inflight, zcp_max_user_inflight, uint, 0644);
+MODULE_PARM_DESC(max_user_inflight, "MiB a user has sent and not acked (16384)");
+
 unsigned int zcp_small_bytes = 2048;
 module_param_named(small_bytes, zcp_small_bytes, uint, 0644);
 MODULE_PARM_DESC(small_bytes, "Mode auto copies ranges shorter than this (2048)");

@@ -20,6 +20,8 @@ extern unsigned int zcp_max_user_jobs;
 extern unsigned int zcp_max_segments;
 extern unsigned int zcp_max_batch;
 extern unsigned int zcp_max_inline_total;
+extern unsigned int zcp_max_inflight;
+extern unsigned int zcp_max_user_inflight;
 extern unsigned int zcp_small_bytes;
 extern unsigned int zcp_quota_bytes;
 
@@ -30,6 +32,7 @@ extern unsigned int zcp_quota_bytes;
  * @uid: the user
  * @links: links
  * @jobs: jobs, those with unread events included
+ * @inflight: bytes of jobs that were sent and are not known to be acked
  *
  * Made by the first context that a user opens, freed with the last. A context
  * belongs to the user who opened it, whoever uses it later.
@@ -40,6 +43,7 @@ struct zuser {
 	kuid_t uid;
 	atomic_t links;
 	atomic_t jobs;
+	atomic64_t inflight;
 };
 
 struct zuser *zuser_get(kuid_t uid);

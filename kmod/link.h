@@ -33,10 +33,14 @@ enum {
  * @sock: the socket, with a reference to its file until closed
  * @sk: @sock->sk; NULL when closed (changed under @lock)
  * @node: in the table of linked sockets, until closed
- * @lock: @queue, @unacked, @current_job, the states and progress of jobs
+ * @lock: @queue, @unacked, @current_job, @inflight, the states and progress of
+ *	jobs
  * @queue: jobs that are not sent, oldest first
  * @unacked: jobs that are sent and wait for their acknowledgment
  * @current_job: the first of @queue, when the runner has begun with it
+ * @inflight: bytes of jobs that were sent and are not known to be acked; also
+ *	in zctx.inflight and zuser.inflight
+ * @last_seq: TCP sequence after the last byte that was sent for a job
  * @bits: ZLINK_*
  * @ack_seq: the sequence number that the runner waits to see acknowledged
  * @final_una: what was acknowledged when the connection ended
@@ -81,6 +85,8 @@ struct zlink {
 	struct list_head queue;
 	struct list_head unacked;
 	struct zjob *current_job;
+	u64 inflight;
+	u32 last_seq;
 
 	unsigned long bits;
 	u32 ack_seq;
@@ -124,6 +130,8 @@ int zlink_cancel_all(struct zlink *link, u32 *cancelled, u64 *bytes);
 void zlink_finish_all(struct zlink *link, u32 una, u8 state, int error,
 		      u32 *nr, u64 *bytes);
 int zlink_wait_run(struct zlink *link);
+void zlink_charge(struct zlink *link, u64 bytes, u32 seq);
+s64 zlink_room(const struct zlink *link);
 u32 zlink_una(const struct zlink *link);
 u64 zlink_job_acked(struct zlink *link, const struct zjob *job);
 

@@ -272,6 +272,8 @@ TEST_F(abi, flags_as_reported)
 	EXPECT_GE(info.max_batch, 100);
 	EXPECT_GE(info.max_segments, 3);
 	EXPECT_GE(info.max_inline_total, info.max_inline);
+	EXPECT_GE(info.max_inflight, ZT_GIB);
+	EXPECT_GE(info.max_user_inflight, info.max_inflight);
 	EXPECT_GT(info.quota_bytes, 0);
 }
 

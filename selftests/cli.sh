@@ -346,3 +346,4 @@ check "cli: info, list" info_and_list
 check "cli: show, cancel of a job that is not there" show_and_cancel
 check "cli: doctor" doctor
 check "cli: a user who may not use the device" not_allowed
+finish

@@ -211,3 +211,4 @@ check "fs: O_DIRECT: a size that is not whole sectors" direct 4198405
 umount "$mnt" 2>/dev/null
 check "fs: files of /proc and /sys are refused" refused_files
 check "fs: busy while a job is in flight, free after SIGKILL" busy_while_in_flight
+finish

@@ -26,7 +26,8 @@ AT(info, status_flags, 44); AT(info, xfer_flags, 48); AT(info, event_size, 52);
 AT(info, max_links, 56); AT(info, max_jobs, 60); AT(info, max_user_links, 64);
 AT(info, max_user_jobs, 68); AT(info, max_segments, 72); AT(info, max_batch, 76);
 AT(info, max_inline, 80); AT(info, small_bytes, 84); AT(info, quota_bytes, 88);
-AT(info, __reserved, 92); AT(info, max_inline_total, 96); SIZE(info, 104);
+AT(info, __reserved, 92); AT(info, max_inline_total, 96);
+AT(info, max_inflight, 104); AT(info, max_user_inflight, 112); SIZE(info, 120);
 
 AT(link, size, 0); AT(link, flags, 4); AT(link, fd, 8); AT(link, link, 12);
 AT(link, path_caps, 16); AT(link, path_ifindex, 20); AT(link, path_mode, 24);

@@ -319,6 +319,97 @@ TEST_F_TIMEOUT(limits, max_inline_total, 240)
 	zt_sink_free(&sink);
 }
 
+/*
+ * Jobs wait at the limit of bytes in flight, on whichever link, and go on when
+ * the peer has acknowledged some.
+ */
+static void inflight_limit(struct __test_metadata *_metadata, FIXTURE_DATA(limits) *self,
+			   const char *name)
+{
+	struct zcp_status first, second;
+	struct zt_conn holds[2];
+	struct zt_sink sinks[2];
+	uint64_t ids[2];
+	uint32_t links[2];
+	int big, i;
+
+	set_parameter(self, name, 1);
+	big = zt_file(&self->box, 5, 3 * ZT_MIB);
+	for (i = 0; i < 2; i++) {
+		zt_connect_holding(&holds[i]);
+		links[i] = zt_link(self->ctx, holds[i].tx);
+		ids[i] = zt_submit_range(self->ctx, links[i], big, 0, 3 * ZT_MIB);
+		zt_wait_state(self->ctx, ids[i], ZCP_STATE_BLOCKED);
+	}
+	/* Each send queue alone could hold all of its job. */
+	zt_sleep_ms(ZT_WATCH);
+	ASSERT_EQ(0, zt_status(self->ctx, ids[0], &first));
+	ASSERT_EQ(0, zt_status(self->ctx, ids[1], &second));
+	EXPECT_EQ(ZCP_STATE_BLOCKED, first.state);
+	EXPECT_EQ(ZCP_STATE_BLOCKED, second.state);
+	EXPECT_GT(first.bytes_sent, ZT_MIB / 2);
+	EXPECT_LE(first.bytes_sent - first.bytes_acked +
+		  second.bytes_sent - second.bytes_acked, ZT_MIB);
+	/* The second link has room when the first one's bytes are through. */
+	for (i = 0; i < 2; i++) {
+		zt_sink_start(&sinks[i], holds[i].rx, 3 * ZT_MIB);
+		expect_done(_metadata, self, 1);
+		zt_sink_join(&sinks[i]);
+		EXPECT_EQ(3 * ZT_MIB, sinks[i].len);
+		EXPECT_EQ(-1, zt_mismatch(sinks[i].buf, sinks[i].len, 5, 0));
+		zt_sink_free(&sinks[i]);
+		EXPECT_EQ(0, zt_unlink(self->ctx, links[i], NULL));
+		zt_close(&holds[i]);
+	}
+	close(big);
+}
+
+TEST_F_TIMEOUT(limits, max_inflight, 240)
+{
+	inflight_limit(_metadata, self, "max_inflight");
+}
+
+TEST_F_TIMEOUT(limits, max_user_inflight, 240)
+{
+	inflight_limit(_metadata, self, "max_user_inflight");
+}
+
+/* What was sent by jobs that are over still counts, until it is acknowledged. */
+TEST_F_TIMEOUT(limits, inflight_of_ended_jobs, 240)
+{
+	struct zcp_segment seg;
+	struct zcp_status status;
+	struct zt_conn hold;
+	struct zt_sink sink;
+	struct zcp_job job;
+	uint32_t link;
+	int big;
+
+	set_parameter(self, "max_inflight", 1);
+	big = zt_file(&self->box, 5, 2 * ZT_MIB);
+	zt_connect_holding(&hold);
+	link = zt_link(self->ctx, hold.tx);
+	seg = zt_range(big, 0, 1000 * ZT_KIB);
+	job = zt_job(link, &seg, 1);
+	job.complete = ZCP_COMPLETE_SENT;
+	zt_submit(self->ctx, &job);
+	expect_done(_metadata, self, 1);
+	seg = zt_range(big, 1000 * ZT_KIB, 1000 * ZT_KIB);
+	zt_submit(self->ctx, &job);
+	zt_wait_state(self->ctx, job.id, ZCP_STATE_BLOCKED);
+	zt_sleep_ms(ZT_WATCH);
+	ASSERT_EQ(0, zt_status(self->ctx, job.id, &status));
+	EXPECT_LE(status.bytes_sent, 100 * ZT_KIB);
+	zt_sink_start(&sink, hold.rx, 2000 * ZT_KIB);
+	expect_done(_metadata, self, 1);
+	zt_sink_join(&sink);
+	EXPECT_EQ(-1, zt_mismatch(sink.buf, sink.len, 5, 0));
+	zt_sink_free(&sink);
+	EXPECT_EQ(0, zt_unlink(self->ctx, link, NULL));
+	zt_close(&hold);
+	close(big);
+}
+
 TEST_F_TIMEOUT(limits, max_segments, 240)
 {
 	struct zcp_segment segs[5];

@@ -23,7 +23,7 @@ parameters() {
 	local name value
 
 	for name in max_links max_jobs max_user_links max_user_jobs max_segments max_batch \
-		max_inline_total small_bytes quota_bytes; do
+		max_inline_total max_inflight max_user_inflight small_bytes quota_bytes; do
 		value=$(cat "/sys/module/zcp/parameters/$name") || return 1
 		[ "$value" -gt 0 ] || return 1
 	done
@@ -155,3 +155,4 @@ if [ -r "$ko" ]; then
 else
 	skip "module: loaded and unloaded $cycles times" "needs $ko: set ZCP_KO"
 fi
+finish

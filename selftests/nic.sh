@@ -28,6 +28,7 @@ for pair in "${e1000e[*]}" "${virtio[*]}" "${ne2k[*]}" "${veth[*]}"; do
 done
 if [ -n "$lacks" ] || [ -n "$(missing ethtool ip)" ]; then
 	skip "nic" "needs ethtool and the namespaces$lacks of selftests/vm/run.sh --nic all"
+	finish
 	exit 0
 fi
 
@@ -211,3 +212,4 @@ check "nic: ne2k_pci refuses mode zerocopy" refused no-sg "$tmp/small"
 check "nic: ne2k_pci caps" caps false copy
 net "${veth[@]}"
 check "nic: veth zero-copies 100 % of the file" zerocopy_all veth
+finish

@@ -46,6 +46,8 @@ static void print_info(struct printer *p, const struct zcp_info *i)
 	print_number(p, "max_batch", "jobs per call:          %s\n", i->max_batch);
 	print_number(p, "max_inline", "inline bytes per job:   %s\n", i->max_inline);
 	print_number(p, "max_inline_total", "... per context:        %s\n", i->max_inline_total);
+	print_number(p, "max_inflight", "bytes in flight:        %s\n", i->max_inflight);
+	print_number(p, "max_user_inflight", "... per user:           %s\n", i->max_user_inflight);
 	print_number(p, "small_bytes", "copied in auto, below:  %s bytes\n", i->small_bytes);
 	print_number(p, "quota_bytes", "bytes per turn:         %s\n", i->quota_bytes);
 	print_number(p, "event_size", "bytes of an event:      %s\n", i->event_size);

@@ -206,6 +206,9 @@ enum zcp_limit {
  * @quota_bytes: Out: bytes a link may push before others get their turn.
  * @__reserved: 0.
  * @max_inline_total: Out: inline bytes a context may hold.
+ * @max_inflight: Out: bytes of its jobs that a context may have sent and not
+ *	acknowledged. At this limit jobs wait; none is refused.
+ * @max_user_inflight: Out: the same for one user.
  */
 struct zcp_info {
 	__u32 size;
@@ -232,6 +235,8 @@ struct zcp_info {
 	__u32 quota_bytes;
 	__u32 __reserved;
 	__aligned_u64 max_inline_total;
+	__aligned_u64 max_inflight;
+	__aligned_u64 max_user_inflight;
 };
 
 #define ZCP_IOC_INFO	_IO(ZCP_IOC_TYPE, ZCP_CMD_INFO)
