@@ -115,13 +115,18 @@ int zlink_unlink(struct zlink *link, u32 *cancelled);
 void zlink_abandon(struct zlink *link, unsigned long until);
 u32 zlink_close(struct zlink *link);
 
-/* engine.c */
+/* runner.c */
 int zengine_init(void);
 void zengine_exit(void);
-bool zlink_try_run(struct zlink *link);
-void zlink_end_run(struct zlink *link);
 void zlink_kick(struct zlink *link);
+void zlink_kick_later(struct zlink *link, unsigned long delay);
+bool zlink_try_run(struct zlink *link);
+bool zlink_run_or_note(struct zlink *link);
+int zlink_wait_run(struct zlink *link);
+void zlink_end_run(struct zlink *link);
 int zlink_wake(wait_queue_entry_t *wait, unsigned int mode, int sync, void *key);
+
+/* engine.c */
 void zlink_work(struct work_struct *work);
 int zlink_queue(struct zlink *link, struct zjob *job);
 void zlink_push_now(struct zlink *link, s64 *quota);
@@ -129,7 +134,6 @@ int zlink_cancel_job(struct zlink *link, struct zjob *job, u32 *cancelled);
 int zlink_cancel_all(struct zlink *link, u32 *cancelled, u64 *bytes);
 void zlink_finish_all(struct zlink *link, u32 una, u8 state, int error,
 		      u32 *nr, u64 *bytes);
-int zlink_wait_run(struct zlink *link);
 void zlink_charge(struct zlink *link, u64 bytes, u32 seq);
 s64 zlink_room(const struct zlink *link);
 u32 zlink_una(const struct zlink *link);
