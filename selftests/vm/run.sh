@@ -103,7 +103,7 @@ printf '%s\n' "$*" >"$dir/command"
 
 append="console=ttyS0 ignore_loglevel printk.time=1 printk.devkmsg=on log_buf_len=4M"
 append+=" panic=-1 oops=panic sysctl.kernel.hung_task_panic=0"
-append+=" sysctl.kernel.hung_task_timeout_secs=60 mitigations=off"
+append+=" sysctl.kernel.hung_task_timeout_secs=60 mitigations=off secretmem.enable=1"
 # shellcheck disable=SC2054 # commas within arguments
 qemu=(qemu-system-x86_64 -accel "$accel" -machine q35 -smp "$cpus" -m "$mem"
 	-nodefaults -no-user-config -display none -no-reboot
