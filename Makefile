@@ -45,6 +45,7 @@ modules_install: modules
 
 user_install: user
 	$(MAKE) -C user install
+	$(if $(DESTDIR),,-ldconfig)
 
 uninstall:
 	$(MAKE) -C user uninstall
