@@ -110,7 +110,7 @@ format() {
 }
 
 spelling() {
-	files | grep -v '^LICENSES/' | (cd "$top" && xargs -r codespell -q 35 -L zuser)
+	files | grep -v '^LICENSES/' | (cd "$top" && xargs -r codespell -q 35 -L zuser,inflight)
 }
 
 man_pages() {
