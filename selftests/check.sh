@@ -57,7 +57,7 @@ tap_totals() {
 			if (/^ok.*# SKIP/) {
 				reason = $0
 				sub(/.*# SKIP */, "", reason)
-				if (reason ~ /needs|lacks|without|missing/) {
+				if (reason ~ /needs|lacks|without|missing|there is no/) {
 					skip++
 					print "  " $0 >"/dev/stderr"
 				} else {

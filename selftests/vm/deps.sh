@@ -15,7 +15,7 @@ build='gcc libc6-dev make bc bison flex libelf-dev libssl-dev kmod cpio
 vm='qemu-system-x86 busybox-static kmod cpio iproute2 ethtool iputils-ping
 	socat netcat-openbsd tcpdump iptables procps psmisc util-linux python3
 	strace file'
-check='e2fsprogs xfsprogs btrfs-progs squashfs-tools erofs-utils fuse3
+check='g++ bindfs e2fsprogs xfsprogs btrfs-progs squashfs-tools erofs-utils fuse3
 	libfuse3-dev dmsetup jq openssl curl attr gdb'
 lint='sparse shellcheck clang-format codespell perl git gcc make mandoc'
 
