@@ -35,6 +35,8 @@ struct zctx *zctx_new(void)
 	spin_lock_init(&ctx->lock);
 	INIT_LIST_HEAD(&ctx->events);
 	init_waitqueue_head(&ctx->wait);
+	init_llist_head(&ctx->ready);
+	INIT_DELAYED_WORK(&ctx->look, zctx_look_work);
 	atomic_inc(&zctx_live);
 	return ctx;
 }
@@ -42,9 +44,13 @@ struct zctx *zctx_new(void)
 static void zctx_free(struct kref *ref)
 {
 	struct zctx *ctx = container_of(ref, struct zctx, ref);
+	struct zlink *link, *next;
 	struct zjob *job;
 	unsigned long id;
 
+	/* Closed, all of them: nothing is left to be done. */
+	llist_for_each_entry_safe(link, next, llist_del_all(&ctx->ready), ready)
+		zlink_put(link);
 	xa_for_each(&ctx->jobs, id, job) {
 		xa_erase(&ctx->jobs, id);
 		zjob_forget(ctx, job);
@@ -84,6 +90,8 @@ void zctx_release(struct zctx *ctx)
 		zlink_abandon(link, until);
 		zlink_put(link);
 	}
+	if (cancel_delayed_work(&ctx->look))
+		zctx_put(ctx);
 	zctx_put(ctx);
 }
 

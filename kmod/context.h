@@ -3,9 +3,11 @@
 #define ZCP_CONTEXT_H
 
 #include <linux/kref.h>
+#include <linux/llist.h>
 #include <linux/poll.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 #include <linux/zcp.h>
 
@@ -24,6 +26,9 @@ struct zlink;
  * @lock: @events and @nr_events. Innermost: taken inside zlink.lock
  * @events: final jobs whose event is unread, through zjob.entry, oldest first
  * @wait: readers and pollers
+ * @ready: links whose acknowledgments have come, with a reference each; who
+ *	reads, polls or asks for a status takes their turns
+ * @look: takes them when nobody does
  * @nr_links: entries of @links
  * @nr_jobs: entries of @jobs
  * @inline_bytes: inline bytes that jobs in @jobs hold
@@ -49,6 +54,8 @@ struct zctx {
 	spinlock_t lock;	/* events */
 	struct list_head events;
 	wait_queue_head_t wait;
+	struct llist_head ready;
+	struct delayed_work look;
 
 	atomic_t nr_links;
 	atomic_t nr_jobs;
@@ -66,6 +73,9 @@ struct zjob *zctx_find_job(struct zctx *ctx, u64 id);
 struct zjob *zctx_next_job(struct zctx *ctx, u64 id);
 
 /* event.c */
+void zctx_ready(struct zctx *ctx, struct zlink *link);
+void zctx_look(struct zctx *ctx);
+void zctx_look_work(struct work_struct *work);
 void zctx_post(struct zctx *ctx, struct zjob *job);
 ssize_t zctx_read(struct zctx *ctx, char __user *buf, size_t len, bool nonblock);
 __poll_t zctx_poll(struct zctx *ctx, struct file *file, poll_table *wait);

@@ -48,13 +48,13 @@ static int zcmd_info(struct zcmd *c)
 
 	if (info->flags || info->__reserved)
 		return -EOPNOTSUPP;
-	info->features = 0;
+	info->features = ZCP_FEATURE_NOCACHE | ZCP_FEATURE_RATE;
 	info->modes = BIT(ZCP_MODE_AUTO) | BIT(ZCP_MODE_ZEROCOPY) |
 		      BIT(ZCP_MODE_COPY);
 	info->reasons = GENMASK(ZCP_REASON_COUNT - 1, 1);
 	info->link_flags = ZCP_LINK_CONTINUE;
 	info->submit_flags = 0;
-	info->job_flags = 0;
+	info->job_flags = ZCP_JOB_NOCACHE;
 	info->segment_flags = ZCP_SEGMENT_TO_EOF;
 	info->cancel_flags = ZCP_CANCEL_LINK;
 	info->status_flags = ZCP_STATUS_NEXT;
@@ -182,6 +182,7 @@ static int zcmd_status(struct zcmd *c)
 		job = zctx_find_job(c->ctx, req->job);
 	if (!job)
 		return -ENOENT;
+	zctx_look(c->ctx);
 	zjob_status(job, req);
 	zjob_put(job);
 	return zcmd_reply(c, sizeof(*req));

@@ -14,6 +14,8 @@
 #include "job.h"
 #include "limit.h"
 #include "link.h"
+#include "nocache.h"
+#include "slab.h"
 #include "trace.h"
 
 #define ZDELAY_MIN	max(HZ / 20, 1)	/* safety net: first, and at most */
@@ -152,14 +154,52 @@ static void zlink_ack_locked(struct zlink *link, struct zjob *job, u32 una,
 	zlink_end_locked(link, job, ZCP_STATE_DONE, 0, una, ended);
 }
 
+/*
+ * Give back the page cache that acknowledged bytes have brought in, before
+ * their jobs are reported.
+ */
+static void zlink_drop_behind(struct zlink *link)
+{
+	struct zjob *job, *pos;
+	bool all = false;
+	u64 acked;
+
+	do {
+		job = NULL;
+		spin_lock(&link->lock);
+		list_for_each_entry(pos, &link->unacked, entry) {
+			if (pos->nocache && !pos->nocache->done) {
+				job = pos;
+				break;
+			}
+		}
+		if (!job && link->current_job && link->current_job->nocache)
+			job = link->current_job;
+		if (job) {
+			kref_get(&job->ref);
+			acked = zjob_acked(job, zlink_una(link));
+			all = job->state == ZCP_STATE_SENT && acked == job->sent;
+		}
+		spin_unlock(&link->lock);
+		if (!job)
+			return;
+		znocache_drop(job->nocache, acked, all);
+		zjob_put(job);
+		cond_resched();
+	} while (all);
+}
+
 /* Report the jobs whose bytes are all acknowledged. */
 static bool zlink_reap(struct zlink *link)
 {
 	struct zended ended = {};
 	struct zjob *job, *next;
-	u32 una = zlink_una(link);
 	bool any;
+	u32 una;
 
+	if (test_bit(ZLINK_NOCACHE, &link->bits))
+		zlink_drop_behind(link);
+	una = zlink_una(link);
 	spin_lock(&link->lock);
 	zlink_settle(link, link->last_seq - una);
 	list_for_each_entry_safe(job, next, &link->unacked, entry) {
@@ -348,9 +388,9 @@ static bool zlink_wait_for_room(struct zlink *link, struct zjob *job)
 }
 
 /* One turn of the runner. */
-static void zlink_turn(struct zlink *link, bool may_read, s64 *quota)
+static void zlink_turn(struct zlink *link, bool may_read, s64 *quota,
+		       struct zbatch **batch)
 {
-	struct zbatch *batch = NULL;
 	unsigned int stalls = 0;
 	struct zjob *job;
 	u64 bytes = 0, was;
@@ -381,16 +421,16 @@ static void zlink_turn(struct zlink *link, bool may_read, s64 *quota)
 				continue;
 			break;
 		}
-		if (!batch) {
-			batch = kmalloc(sizeof(*batch), GFP_KERNEL);
-			if (!batch) {
+		if (!*batch) {
+			*batch = kmem_cache_alloc(zslab_batch, GFP_KERNEL);
+			if (!*batch) {
 				zlink_kick_later(link, ZDELAY_NOMEM);
 				break;
 			}
 		}
 
 		was = job->sent;
-		switch (zjob_push(job, batch, quota, may_read)) {
+		switch (zjob_push(job, *batch, quota, may_read)) {
 		case ZPUSH_SENT:
 			*quota -= ZJOB_COST;
 			zlink_job_sent(link, job);
@@ -419,11 +459,17 @@ static void zlink_turn(struct zlink *link, bool may_read, s64 *quota)
 			if (zlink_wait_for_room(link, job))
 				continue;
 			break;
+		case ZPUSH_PACED:
+			hrtimer_start(&link->timer, ns_to_ktime(job->pace_ns),
+				      HRTIMER_MODE_REL);
+			if (zlink_wait_for_room(link, job))
+				continue;
+			break;
 		case ZPUSH_QUOTA:
 			zlink_kick(link);
 			break;
 		case ZPUSH_IO:
-			job->io = true;
+			zjob_begin_io(job);
 			set_bit(ZLINK_IO, &link->bits);
 			zlink_kick(link);
 			break;
@@ -433,7 +479,6 @@ static void zlink_turn(struct zlink *link, bool may_read, s64 *quota)
 		}
 		break;
 	}
-	kfree(batch);
 }
 
 /**
@@ -445,11 +490,13 @@ void zlink_work(struct work_struct *work)
 	struct zlink *link = container_of(to_delayed_work(work), struct zlink,
 					  work);
 	s64 quota = max(READ_ONCE(zcp_quota_bytes), PAGE_SIZE);
+	struct zbatch *batch = NULL;
 
 	if (zlink_run_or_note(link)) {
-		zlink_turn(link, test_bit(ZLINK_IO, &link->bits), &quota);
+		zlink_turn(link, test_bit(ZLINK_IO, &link->bits), &quota, &batch);
 		zlink_end_run(link);
 	}
+	zbatch_free(batch);
 	zlink_put(link);
 }
 
@@ -476,6 +523,8 @@ int zlink_queue(struct zlink *link, struct zjob *job)
 		trace_zcp_submit(job->id, job->link_id, job->nr_segs,
 				 job->total, job->mode);
 		kref_get(&job->ref);
+		if (job->nocache)
+			set_bit(ZLINK_NOCACHE, &link->bits);
 		list_add_tail(&job->entry, &link->queue);
 		/* The id is reserved: this allocates nothing. */
 		xa_store(&link->ctx->jobs, job->id, job, GFP_NOWAIT);
@@ -485,21 +534,22 @@ int zlink_queue(struct zlink *link, struct zjob *job)
 }
 
 /**
- * zlink_push_now() - The submitter's own turn
- * @link: the link it has queued jobs on
+ * zlink_push_now() - A turn of who has queued jobs, or looks at the context
+ * @link: the link
  * @quota: bytes it may push; what was is taken off
+ * @batch: in and out: memory to work with, made when it is needed
  *
  * Never waits for a disk or another runner. When somebody else is the runner,
  * or the quota is used up, workers go on.
  */
-void zlink_push_now(struct zlink *link, s64 *quota)
+void zlink_push_now(struct zlink *link, s64 *quota, struct zbatch **batch)
 {
 	if (*quota <= 0) {
 		zlink_kick(link);
 		return;
 	}
 	if (zlink_run_or_note(link)) {
-		zlink_turn(link, false, quota);
+		zlink_turn(link, false, quota, batch);
 		zlink_end_run(link);
 	}
 }

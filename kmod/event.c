@@ -5,6 +5,71 @@
 
 #include "context.h"
 #include "job.h"
+#include "limit.h"
+#include "link.h"
+#include "slab.h"
+
+#define ZLOOK_DELAY	max(HZ / 200, 1)	/* for a reader who does not come */
+
+/**
+ * zctx_ready() - Acknowledgments for a link have come
+ * @ctx: the context
+ * @link: the link; the caller stands in its callback
+ *
+ * Who waits for events takes the link's turn himself, which saves a change to
+ * a worker and back for each. When nobody waits, or he who waits does not
+ * look, a worker does.
+ */
+void zctx_ready(struct zctx *ctx, struct zlink *link)
+{
+	bool waited;
+
+	if (test_and_set_bit(ZLINK_READY, &link->bits))
+		return;
+	kref_get(&link->ref);
+	/* Not the first: somebody was called for that one, and takes all. */
+	if (!llist_add(&link->ready, &ctx->ready))
+		return;
+	waited = wq_has_sleeper(&ctx->wait);
+	if (waited)
+		wake_up_interruptible_poll(&ctx->wait, EPOLLIN | EPOLLRDNORM);
+	kref_get(&ctx->ref);
+	if (!zengine_queue(&ctx->look, waited ? ZLOOK_DELAY : 0))
+		zctx_put(ctx);
+}
+
+/**
+ * zctx_look() - Take the turns of links that are ready
+ * @ctx: the context
+ */
+void zctx_look(struct zctx *ctx)
+{
+	s64 quota = max_t(u32, READ_ONCE(zcp_quota_bytes), PAGE_SIZE);
+	struct zbatch *batch = NULL;
+	struct zlink *link, *next;
+	struct llist_node *first;
+
+	if (llist_empty(&ctx->ready))
+		return;
+	first = llist_reverse_order(llist_del_all(&ctx->ready));
+	llist_for_each_entry_safe(link, next, first, ready) {
+		clear_bit(ZLINK_READY, &link->bits);
+		/* What comes from here on is a new call: the turn is after it. */
+		smp_mb__after_atomic();
+		zlink_push_now(link, &quota, &batch);
+		zlink_put(link);
+		cond_resched();
+	}
+	zbatch_free(batch);
+}
+
+void zctx_look_work(struct work_struct *work)
+{
+	struct zctx *ctx = container_of(to_delayed_work(work), struct zctx, look);
+
+	zctx_look(ctx);
+	zctx_put(ctx);
+}
 
 /**
  * zctx_post() - Queue the event of a job that has become final
@@ -67,6 +132,7 @@ ssize_t zctx_read(struct zctx *ctx, char __user *buf, size_t len, bool nonblock)
 		return -EINVAL;
 
 	for (;;) {
+		zctx_look(ctx);
 		while (done + sizeof(ev) <= len) {
 			job = zctx_pop(ctx);
 			if (!job)
@@ -85,7 +151,8 @@ ssize_t zctx_read(struct zctx *ctx, char __user *buf, size_t len, bool nonblock)
 			return done;
 		if (nonblock)
 			return -EAGAIN;
-		ret = wait_event_interruptible(ctx->wait, zctx_has_event(ctx));
+		ret = wait_event_interruptible(ctx->wait, zctx_has_event(ctx) ||
+					       !llist_empty(&ctx->ready));
 		if (ret)
 			return ret;
 	}
@@ -94,5 +161,6 @@ ssize_t zctx_read(struct zctx *ctx, char __user *buf, size_t len, bool nonblock)
 __poll_t zctx_poll(struct zctx *ctx, struct file *file, poll_table *wait)
 {
 	poll_wait(file, &ctx->wait, wait);
+	zctx_look(ctx);
 	return zctx_has_event(ctx) ? EPOLLIN | EPOLLRDNORM : 0;
 }

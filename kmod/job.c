@@ -11,6 +11,8 @@
 #include "context.h"
 #include "job.h"
 #include "link.h"
+#include "nocache.h"
+#include "slab.h"
 #include "source.h"
 #include "trace.h"
 
@@ -33,12 +35,19 @@ static void zjob_free(struct kref *ref)
 	struct zjob *job = container_of(ref, struct zjob, ref);
 
 	zjob_let_go_files(job);
-	kvfree(job->inline_data);
+	if (job->inline_len > ZSLAB_INLINE)
+		kvfree(job->inline_data);
+	else if (job->inline_data)
+		kmem_cache_free(zslab_inline, job->inline_data);
+	kfree(job->nocache);
 	mem_cgroup_put(job->memcg);
 	put_cred(job->cred);
 	if (job->link)
 		zlink_put(job->link);
-	kfree(job);
+	if (job->nr_segs > ZSLAB_JOB_SEGS)
+		kfree(job);
+	else
+		kmem_cache_free(zslab_job, job);
 }
 
 void zjob_put(struct zjob *job)
@@ -59,8 +68,21 @@ void zjob_forget(struct zctx *ctx, struct zjob *job)
 	atomic64_sub(job->inline_len, &ctx->inline_bytes);
 	zlimit_give(&ctx->nr_jobs);
 	zlimit_give(&ctx->user->jobs);
+	if (job->nocache)
+		znocache_forget(job->nocache);
 	zjob_let_go_files(job);
 	zjob_put(job);
+}
+
+/**
+ * zjob_begin_io() - The job needs the disk, from now on
+ * @job: the current job of a link; the caller is the link's runner
+ */
+void zjob_begin_io(struct zjob *job)
+{
+	if (!job->io)
+		atomic_inc(&zsource_readers);
+	job->io = true;
 }
 
 /**
@@ -76,6 +98,8 @@ void zjob_finish(struct zjob *job, u8 state, int error, u64 acked)
 {
 	lockdep_assert_held(&job->link->lock);
 
+	if (job->io)
+		atomic_dec(&zsource_readers);
 	job->end_ns = ktime_to_ns(ktime_sub(ktime_get(), job->submitted));
 	job->acked = acked;
 	job->error = error;
@@ -91,8 +115,9 @@ static void zjob_next_segment(struct zjob *job)
 	job->seg++;
 	spin_unlock(&job->link->lock);
 	if (job->seg < job->nr_segs && job->segs[job->seg].file)
-		file_ra_state_init(&job->ra,
-				   job->segs[job->seg].file->f_mapping);
+		zsource_ra_init(&job->ra, job->segs[job->seg].file);
+	if (job->nocache)
+		job->nocache->head = 0;
 }
 
 /* Does any byte follow the current segment? */
@@ -135,6 +160,38 @@ static size_t zjob_window(struct sock *sk, u64 left, s64 room)
 	return min3(left, (u64)room, (u64)space);
 }
 
+/* What the disk has to bring for a job that shall leave no trace. */
+static void zseg_read_ahead(struct zjob *job, struct zseg *seg, bool again)
+{
+	loff_t end = i_size_read(file_inode(seg->file));
+
+	if (again)
+		job->nocache->head = 0;
+	if (!seg->to_eof)
+		end = min_t(loff_t, end, seg->pos + seg->left);
+	znocache_ahead(job->nocache, seg->file, seg->pos, end, job->sent);
+}
+
+/* Pages of the cache, in it by now or, when the caller may wait, soon. */
+static size_t zseg_get_pages(struct zjob *job, struct zseg *seg,
+			     const struct zread *rd, struct zbatch *batch,
+			     bool may_read)
+{
+	size_t n;
+
+	if (!may_read)
+		return zsource_lookup(rd, batch);
+	if (!rd->nocache || !znocache_tracks(seg->file))
+		return zsource_read(rd, batch);
+	zseg_read_ahead(job, seg, false);
+	n = zsource_lookup(rd, batch);
+	if (n)
+		return n;
+	/* Not there yet, or taken away since. */
+	zseg_read_ahead(job, seg, true);
+	return zsource_read(rd, batch);
+}
+
 static ssize_t zseg_push_file(struct zjob *job, struct zseg *seg,
 			      struct zpush *push, struct zbatch *batch,
 			      s64 room, bool may_read, bool *need_read,
@@ -144,7 +201,7 @@ static ssize_t zseg_push_file(struct zjob *job, struct zseg *seg,
 	struct zread rd = {
 		.file = seg->file,
 		.pos = seg->pos,
-		.ra = may_read ? &job->ra : NULL,
+		.nocache = job->nocache,
 	};
 	bool more = zjob_has_more(job);
 	ssize_t n;
@@ -156,15 +213,23 @@ static ssize_t zseg_push_file(struct zjob *job, struct zseg *seg,
 		if (!seg->left && zsource_is_cached(seg->file))
 			return 0;
 	}
+	/* What would be read here has to be found out before it is. */
+	if (job->nocache && !may_read && znocache_tracks(seg->file)) {
+		*need_read = true;
+		return -EAGAIN;
+	}
+	if (may_read && !job->nocache)
+		rd.ra = &job->ra;
 
 	if (zsource_is_cached(seg->file)) {
 		rd.len = zjob_window(sk, seg->left, room);
-		if (zsource_lookup(&rd, batch)) {
+		if (zseg_get_pages(job, seg, &rd, batch, may_read)) {
 			*send_failed = true;
+			more = more || batch->bytes < seg->left;
 			n = zpush_pages(push, batch->bv, batch->nr,
 					batch->bytes, false,
-					more || batch->bytes < seg->left);
-			zbatch_release(batch);
+					more && !job->pace.rate);
+			zbatch_release(batch, !job->nocache);
 			return n;
 		}
 		if (seg->pos >= i_size_read(file_inode(seg->file)))
@@ -176,10 +241,35 @@ static ssize_t zseg_push_file(struct zjob *job, struct zseg *seg,
 		return -EAGAIN;
 	}
 	rd.len = min3(seg->left ?: PAGE_SIZE, (u64)room, (u64)ZSPLICE_BYTES);
-	n = zsource_splice(&rd, push, more || rd.len < seg->left, send_failed);
+	more = more || rd.len < seg->left;
+	n = zsource_splice(&rd, push, more && !job->pace.rate, send_failed);
 	if (n > 0)
 		job->ra.prev_pos = rd.pos + n - 1;
 	return n;
+}
+
+static ssize_t zseg_push_inline(struct zjob *job, struct zseg *seg,
+				struct zpush *push, s64 room)
+{
+	size_t len = min_t(u64, seg->left, room);
+
+	return zpush_data(push, seg->data + seg->pos, len,
+			  len < seg->left || zjob_has_more(job));
+}
+
+/* How many bytes limits and the job's rate let it send, or why none. */
+static s64 zjob_room(struct zjob *job, const struct zseg *seg, s64 quota,
+		     enum zpush_result *why)
+{
+	s64 room = min(quota, zlink_room(job->link));
+	u64 paced;
+
+	*why = ZPUSH_LIMIT;
+	if (room <= 0 || !job->pace.rate)
+		return room;
+	*why = ZPUSH_PACED;
+	paced = zpace_room(&job->pace, ktime_get(), seg->left ?: 1, &job->pace_ns);
+	return min_t(u64, room, paced);
 }
 
 static bool zjob_must_stop(const struct zjob *job)
@@ -203,6 +293,7 @@ static enum zpush_result zjob_push_segments(struct zjob *job,
 		struct zseg *seg = &job->segs[job->seg];
 		bool need_read = false, send_failed = true;
 		struct zcount count = {};
+		enum zpush_result why;
 		s64 room;
 		ssize_t n;
 
@@ -216,9 +307,9 @@ static enum zpush_result zjob_push_segments(struct zjob *job,
 			return ZPUSH_QUOTA;
 		if (zsock_is_full(push->sock->sk))
 			return ZPUSH_BLOCKED;
-		room = min(*quota, zlink_room(job->link));
+		room = zjob_room(job, seg, *quota, &why);
 		if (room <= 0)
-			return ZPUSH_LIMIT;
+			return why;
 
 		push->small = seg->small;
 		push->count = &count;
@@ -226,10 +317,10 @@ static enum zpush_result zjob_push_segments(struct zjob *job,
 			n = zseg_push_file(job, seg, push, batch, room,
 					   may_read, &need_read, &send_failed);
 		else
-			n = zpush_data(push, seg->data + seg->pos, seg->left,
-				       zjob_has_more(job));
+			n = zseg_push_inline(job, seg, push, room);
 		if (n > 0) {
 			*quota -= n;
+			zpace_use(&job->pace, n);
 			zjob_advance(job, seg, n, &count);
 			continue;
 		}
@@ -387,4 +478,8 @@ void zjob_status(const struct zjob *job, struct zcp_status *st)
 	spin_unlock(&link->lock);
 	for (i = ZCP_REASON_COUNT; i < ZCP_REASON_MAX; i++)
 		st->copied[i] = 0;
+	st->rate = job->pace.rate;
+	st->bytes_dropped = job->nocache ? READ_ONCE(job->nocache->dropped) : 0;
+	st->job_flags = job->flags;
+	st->__reserved = 0;
 }

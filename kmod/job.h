@@ -8,9 +8,11 @@
 #include <linux/list.h>
 #include <linux/zcp.h>
 
+#include "pace.h"
 #include "transmit.h"
 
 struct mem_cgroup;
+struct znocache;
 struct zctx;
 struct zlink;
 
@@ -46,6 +48,7 @@ struct zseg {
  *	zctx.events (under zctx.lock), then in no list
  * @ended_next: of the jobs that ended together; belongs to who ended them
  * @mode: enum zcp_mode
+ * @flags: ZCP_JOB_*
  * @complete: enum zcp_complete
  * @state: enum zcp_state; changed under zlink.lock, by the runner of the link
  *	except for the step to a final state
@@ -64,6 +67,9 @@ struct zseg {
  * @acked: bytes acknowledged when the job ended
  * @count: how those bytes travelled
  * @ra: readahead state of the current segment
+ * @nocache: what has to be dropped from the page cache; NULL for nothing
+ * @pace: how much its rate lets it send; belongs to the runner
+ * @pace_ns: when to go on, from the last push that its rate has stopped
  * @submitted: when the job was accepted
  * @sent_ns: from then until all was sent
  * @acked_ns: until all was seen acknowledged
@@ -95,6 +101,7 @@ struct zjob {
 	bool io;
 	bool pushed;
 	bool held;
+	u8 flags;
 	u32 nr_segs;
 	u32 seg;
 	u32 end_seq;
@@ -108,6 +115,9 @@ struct zjob {
 	u64 acked;
 	struct zcount count;
 	struct file_ra_state ra;
+	struct znocache *nocache;
+	struct zpace pace;
+	u64 pace_ns;
 
 	ktime_t submitted;
 	u64 sent_ns;
@@ -127,6 +137,7 @@ struct zjob {
  * @ZPUSH_IO: the next bytes have to be read, which this turn may not do
  * @ZPUSH_NOMEM: no memory just now
  * @ZPUSH_LIMIT: as many bytes are in flight as may be
+ * @ZPUSH_PACED: its rate does not let the job go on before zjob.pace_ns
  * @ZPUSH_STOPPED: the job or its link is to end
  * @ZPUSH_FAILED: the job has failed; zjob.error says why
  */
@@ -137,6 +148,7 @@ enum zpush_result {
 	ZPUSH_IO,
 	ZPUSH_NOMEM,
 	ZPUSH_LIMIT,
+	ZPUSH_PACED,
 	ZPUSH_STOPPED,
 	ZPUSH_FAILED,
 };
@@ -155,6 +167,7 @@ enum zpush_result zjob_push(struct zjob *job, struct zbatch *batch,
 			    s64 *quota, bool may_read);
 void zjob_event(const struct zjob *job, struct zcp_event *ev);
 void zjob_status(const struct zjob *job, struct zcp_status *st);
+void zjob_begin_io(struct zjob *job);
 
 /* submit.c */
 int zctx_submit(struct zctx *ctx, struct zcp_submit *req);

@@ -51,6 +51,10 @@ unsigned int zcp_quota_bytes = 2 * 1024 * 1024;
 module_param_named(quota_bytes, zcp_quota_bytes, uint, 0644);
 MODULE_PARM_DESC(quota_bytes, "Bytes a link pushes in one turn (2 MiB)");
 
+unsigned int zcp_readahead_kb = 8192;
+module_param_named(readahead_kb, zcp_readahead_kb, uint, 0644);
+MODULE_PARM_DESC(readahead_kb, "KiB to read ahead of a send queue (8192, 0: what the device says)");
+
 static DEFINE_HASHTABLE(zuser_table, 6);
 static DEFINE_SPINLOCK(zuser_lock);
 

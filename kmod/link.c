@@ -11,6 +11,7 @@
 #include "context.h"
 #include "job.h"
 #include "link.h"
+#include "slab.h"
 #include "transmit.h"
 
 /* Linked sockets, so that two links never mix their jobs on one wire. */
@@ -45,7 +46,7 @@ static void zlink_yield_sock(struct zlink *link)
 
 static void zlink_free(struct kref *ref)
 {
-	kfree(container_of(ref, struct zlink, ref));
+	kmem_cache_free(zslab_link, container_of(ref, struct zlink, ref));
 }
 
 void zlink_put(struct zlink *link)
@@ -132,7 +133,7 @@ int zlink_new(struct zctx *ctx, struct zcp_link *req, struct zlink **out)
 	if (ret)
 		goto err_sock;
 
-	link = kzalloc(sizeof(*link), GFP_KERNEL_ACCOUNT);
+	link = kmem_cache_zalloc(zslab_link, GFP_KERNEL_ACCOUNT);
 	if (!link) {
 		ret = -ENOMEM;
 		goto err_limits;
@@ -146,6 +147,7 @@ int zlink_new(struct zctx *ctx, struct zcp_link *req, struct zlink **out)
 	INIT_LIST_HEAD(&link->queue);
 	INIT_LIST_HEAD(&link->unacked);
 	INIT_DELAYED_WORK(&link->work, zlink_work);
+	zcp_hrtimer_setup(&link->timer, zlink_timer);
 	init_waitqueue_head(&link->idle);
 	atomic_set(&link->waiters, 0);
 	link->delay = 1;
@@ -216,6 +218,7 @@ u32 zlink_close(struct zlink *link)
 		return 0;
 
 	remove_wait_queue(link->wqh, &link->wait);
+	hrtimer_cancel(&link->timer);
 	if (cancel_delayed_work(&link->work))
 		zlink_put(link);
 	zlink_yield_sock(link);

@@ -2,13 +2,16 @@
 #ifndef ZCP_LINK_H
 #define ZCP_LINK_H
 
+#include <linux/hrtimer.h>
 #include <linux/kref.h>
+#include <linux/llist.h>
 #include <linux/net.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <linux/zcp.h>
 
+struct zbatch;
 struct zctx;
 struct zjob;
 
@@ -22,6 +25,8 @@ enum {
 	ZLINK_WANT_SPACE,	/* the runner waits for room in the send queue */
 	ZLINK_WANT_ACK,		/* the runner waits for @ack_seq */
 	ZLINK_IO,		/* the next turn may wait for the disk */
+	ZLINK_NOCACHE,		/* has had jobs that leave no trace in the page cache */
+	ZLINK_READY,		/* in zctx.ready, or on its way there */
 };
 
 /**
@@ -48,6 +53,8 @@ enum {
  * @wqh: the socket's wait queue
  * @wait: our entry in it
  * @work: the next turn
+ * @timer: calls for the next turn of a job that has a rate
+ * @ready: in zctx.ready
  * @idle: waiters for ZLINK_RUNNING to be free
  * @waiters: calls that wait to be the runner; they go first
  * @delay: of the safety net, in jiffies
@@ -61,7 +68,8 @@ enum {
  * Lock order: zlink.lock → zctx.lock → the context's wait queue. Both locks
  * are taken in process context only, and nothing sleeps under them. The wait
  * entry's callback runs in softirq under the lock of the socket's wait queue
- * and takes no lock: it reads the socket, sets bits, and queues work.
+ * and takes no lock of ours but the one of the context's wait queue: it reads
+ * the socket, sets bits, queues work, or has the context's reader look.
  *
  * Ordering: the runner sets a WANT bit and SOCK_NOSPACE, then looks at the
  * socket again; TCP changes the socket, then looks at SOCK_NOSPACE and calls
@@ -96,6 +104,8 @@ struct zlink {
 	wait_queue_head_t *wqh;
 	wait_queue_entry_t wait;
 	struct delayed_work work;
+	struct hrtimer timer;
+	struct llist_node ready;
 	wait_queue_head_t idle;
 	atomic_t waiters;
 	unsigned long delay;
@@ -118,18 +128,20 @@ u32 zlink_close(struct zlink *link);
 /* runner.c */
 int zengine_init(void);
 void zengine_exit(void);
+bool zengine_queue(struct delayed_work *work, unsigned long delay);
 void zlink_kick(struct zlink *link);
 void zlink_kick_later(struct zlink *link, unsigned long delay);
 bool zlink_try_run(struct zlink *link);
 bool zlink_run_or_note(struct zlink *link);
 int zlink_wait_run(struct zlink *link);
 void zlink_end_run(struct zlink *link);
+enum hrtimer_restart zlink_timer(struct hrtimer *timer);
 int zlink_wake(wait_queue_entry_t *wait, unsigned int mode, int sync, void *key);
 
 /* engine.c */
 void zlink_work(struct work_struct *work);
 int zlink_queue(struct zlink *link, struct zjob *job);
-void zlink_push_now(struct zlink *link, s64 *quota);
+void zlink_push_now(struct zlink *link, s64 *quota, struct zbatch **batch);
 int zlink_cancel_job(struct zlink *link, struct zjob *job, u32 *cancelled);
 int zlink_cancel_all(struct zlink *link, u32 *cancelled, u64 *bytes);
 void zlink_finish_all(struct zlink *link, u32 una, u8 state, int error,

@@ -5,17 +5,27 @@
 #include "context.h"
 #include "dev.h"
 #include "link.h"
+#include "slab.h"
 
 static int __init zcp_init(void)
 {
 	int ret;
 
-	ret = zengine_init();
+	ret = zslab_init();
 	if (ret)
 		return ret;
+	ret = zengine_init();
+	if (ret)
+		goto err_slab;
 	ret = misc_register(&zcp_dev);
 	if (ret)
-		zengine_exit();
+		goto err_engine;
+	return 0;
+
+err_engine:
+	zengine_exit();
+err_slab:
+	zslab_exit();
 	return ret;
 }
 
@@ -25,6 +35,7 @@ static void __exit zcp_exit(void)
 	/* No file is open; a worker may still be closing the last links. */
 	zctx_wait_all_gone();
 	zengine_exit();
+	zslab_exit();
 }
 
 module_init(zcp_init);

@@ -8,6 +8,7 @@
 #include <net/sock.h>
 #include <net/tcp.h>
 
+#include "context.h"
 #include "link.h"
 #include "trace.h"
 
@@ -37,6 +38,18 @@ void zengine_exit(void)
 {
 	destroy_workqueue(zengine_io_wq);
 	destroy_workqueue(zengine_wq);
+}
+
+/**
+ * zengine_queue() - Have a worker do something that does not wait for a disk
+ * @work: what
+ * @delay: in jiffies
+ *
+ * Return: false when it is on its way already.
+ */
+bool zengine_queue(struct delayed_work *work, unsigned long delay)
+{
+	return queue_delayed_work(zengine_wq, work, delay);
 }
 
 static struct workqueue_struct *zlink_wq(const struct zlink *link)
@@ -152,7 +165,7 @@ int zlink_wake(wait_queue_entry_t *wait, unsigned int mode, int sync, void *key)
 	struct zlink *link = container_of(wait, struct zlink, wait);
 	__poll_t events = key_to_poll(key);
 	struct sock *sk = link->sk;
-	bool kick = false;
+	bool kick = false, acked = false;
 	int err;
 
 	if (events && !(events & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
@@ -177,12 +190,27 @@ int zlink_wake(wait_queue_entry_t *wait, unsigned int mode, int sync, void *key)
 			   READ_ONCE(link->ack_seq)))
 			set_bit(SOCK_NOSPACE, &link->sock->flags);
 		else
-			kick = true;
+			acked = true;
 	}
-	if (kick) {
-		clear_bit(ZLINK_WANT_ACK, &link->bits);
-		trace_zcp_wake(link->id, (__force u32)events);
+	if (!kick && !acked)
+		return 0;
+	clear_bit(ZLINK_WANT_ACK, &link->bits);
+	trace_zcp_wake(link->id, (__force u32)events);
+	if (kick)
 		zlink_kick(link);
-	}
+	else
+		zctx_ready(link->ctx, link);
 	return 0;
+}
+
+/**
+ * zlink_timer() - The rate of a job lets it go on
+ * @timer: zlink.timer
+ *
+ * Return: HRTIMER_NORESTART.
+ */
+enum hrtimer_restart zlink_timer(struct hrtimer *timer)
+{
+	zlink_kick(container_of(timer, struct zlink, timer));
+	return HRTIMER_NORESTART;
 }

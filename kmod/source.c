@@ -16,7 +16,13 @@
 #include <linux/swap.h>
 
 #include "compat/compat.h"
+#include "limit.h"
 #include "source.h"
+
+#define ZREAD_MEM_SHIFT	6	/* all windows: this part of memory, as a power */
+
+/* Jobs that read from a disk. */
+atomic_t zsource_readers = ATOMIC_INIT(0);
 
 /**
  * zsource_check() - Can zcp send this file?
@@ -103,7 +109,8 @@ static bool zbatch_take(struct zbatch *batch, const struct zread *rd,
 	if (!zfolio_is_usable(folio))
 		return false;
 
-	if (folio_test_readahead(folio) && !folio_test_writeback(folio)) {
+	if (folio_test_readahead(folio) && !folio_test_writeback(folio) &&
+	    !rd->nocache) {
 		if (!rd->ra)
 			return false;
 		if (rd->file->f_mapping->a_ops->readahead) {
@@ -193,15 +200,101 @@ size_t zsource_lookup(const struct zread *rd, struct zbatch *batch)
 }
 
 /**
+ * zsource_window() - How far ahead of the send queue to read
+ * @file: the file
+ *
+ * What the device asks for, or what the parameter says if that is more and
+ * memory permits: all jobs that read share a part of it.
+ *
+ * Return: pages.
+ */
+pgoff_t zsource_window(const struct file *file)
+{
+	struct backing_dev_info *bdi = file_inode(file)->i_sb->s_bdi;
+	unsigned long share = totalram_pages() >> ZREAD_MEM_SHIFT;
+	unsigned long want = READ_ONCE(zcp_readahead_kb) >> (PAGE_SHIFT - 10);
+
+	share /= max(atomic_read(&zsource_readers), 1);
+	return max3(bdi->ra_pages, bdi->io_pages, min(want, share));
+}
+
+/**
+ * zsource_ra_init() - Begin to read a file
+ * @ra: the readahead state, of the job alone
+ * @file: the file
+ *
+ * Files that are opened for random access, and devices that want none, keep
+ * their way.
+ */
+void zsource_ra_init(struct file_ra_state *ra, struct file *file)
+{
+	file_ra_state_init(ra, file->f_mapping);
+	if (ra->ra_pages && !(file->f_mode & FMODE_RANDOM))
+		ra->ra_pages = zsource_window(file);
+}
+
+/**
+ * zsource_wait() - Have the page at a position read, and wait for it
+ * @rd: the position; @rd->len must not be 0
+ *
+ * Return: true when a look-up is worth it; false when the file system has to
+ * be asked, for the page or for what is wrong with it.
+ */
+bool zsource_wait(const struct zread *rd)
+{
+	struct address_space *mapping = rd->file->f_mapping;
+	pgoff_t next, index = rd->pos >> PAGE_SHIFT;
+	struct folio_batch fbatch;
+	struct folio *folio;
+	bool usable;
+
+	folio_batch_init(&fbatch);
+	next = index;
+	if (!zcp_get_folios_contig(mapping, &next, index, &fbatch)) {
+		DEFINE_READAHEAD(ractl, rd->file, rd->ra, mapping, index);
+
+		if (!rd->ra || !mapping->a_ops->readahead)
+			return false;
+		page_cache_sync_ra(&ractl, DIV_ROUND_UP(rd->len, PAGE_SIZE));
+		next = index;
+		if (!zcp_get_folios_contig(mapping, &next, index, &fbatch))
+			return false;
+	}
+	folio = fbatch.folios[0];
+	usable = !folio_wait_locked_killable(folio) && zfolio_is_usable(folio);
+	folio_put(folio);
+	return usable;
+}
+
+/**
+ * zsource_read() - Take pages from the page cache, after waiting for them
+ * @rd: the position; @rd->len must not be 0
+ * @batch: filled in; zbatch_release() lets the pages go
+ *
+ * Return: bytes found, 0 when the file system has to be asked, or when
+ * @rd->pos is at the end of the file.
+ */
+size_t zsource_read(const struct zread *rd, struct zbatch *batch)
+{
+	size_t n = zsource_lookup(rd, batch);
+
+	if (n || rd->pos >= i_size_read(file_inode(rd->file)) || !zsource_wait(rd))
+		return n;
+	return zsource_lookup(rd, batch);
+}
+
+/**
  * zbatch_release() - Let the pages of a batch go
  * @batch: the batch
+ * @used: tell the page cache that they were used
  */
-void zbatch_release(struct zbatch *batch)
+void zbatch_release(struct zbatch *batch, bool used)
 {
 	unsigned int i;
 
 	for (i = 0; i < batch->nr; i++) {
-		folio_mark_accessed(batch->folios[i]);
+		if (used)
+			folio_mark_accessed(batch->folios[i]);
 		folio_put(batch->folios[i]);
 	}
 	batch->nr = 0;
@@ -373,7 +466,6 @@ void zsource_prime(struct file *file)
 ssize_t zsource_splice(const struct zread *rd, struct zpush *push, bool more,
 		       bool *send_failed)
 {
-	struct address_space *mapping = rd->file->f_mapping;
 	struct zsplice sp = {
 		.push = push,
 		.cached = zsource_is_cached(rd->file),
@@ -388,14 +480,6 @@ ssize_t zsource_splice(const struct zread *rd, struct zpush *push, bool more,
 	ret = rw_verify_area(READ, rd->file, &pos, rd->len);
 	if (ret)
 		return ret;
-
-	if (sp.cached && rd->ra && mapping->a_ops->readahead &&
-	    pos < i_size_read(mapping->host)) {
-		DEFINE_READAHEAD(ractl, rd->file, rd->ra, mapping,
-				 pos >> PAGE_SHIFT);
-
-		page_cache_sync_ra(&ractl, DIV_ROUND_UP(rd->len, PAGE_SIZE));
-	}
 
 	/* The send queue takes any number of bytes, a disk whole blocks. */
 	if (rd->file->f_flags & O_DIRECT)

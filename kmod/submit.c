@@ -10,6 +10,8 @@
 #include "context.h"
 #include "job.h"
 #include "link.h"
+#include "nocache.h"
+#include "slab.h"
 #include "source.h"
 
 static atomic_long_t zjob_last_id = ATOMIC_LONG_INIT(0);
@@ -89,7 +91,11 @@ static int zjob_take_inline(struct zctx *ctx, struct zjob *job,
 		return -EAGAIN;
 	}
 	job->inline_len = total;
-	job->inline_data = kvmalloc(total, GFP_KERNEL_ACCOUNT);
+	if (total > ZSLAB_INLINE)
+		job->inline_data = kvmalloc(total, GFP_KERNEL_ACCOUNT);
+	else
+		job->inline_data = kmem_cache_alloc(zslab_inline,
+						    GFP_KERNEL_ACCOUNT);
 	if (!job->inline_data)
 		return -ENOMEM;
 
@@ -123,6 +129,8 @@ static int zjob_take_segments(struct zctx *ctx, struct zjob *job,
 		if (reqs[i].type != ZCP_SEGMENT_FILE)
 			return -EINVAL;
 		ret = zseg_take_file(&job->segs[i], &reqs[i]);
+		if (!ret && job->nocache)
+			ret = znocache_check(job->segs[i].file);
 		if (ret)
 			return ret;
 	}
@@ -135,7 +143,7 @@ static int zjob_take_segments(struct zctx *ctx, struct zjob *job,
 			return -EINVAL;
 	}
 	if (job->segs[0].file)
-		file_ra_state_init(&job->ra, job->segs[0].file->f_mapping);
+		zsource_ra_init(&job->ra, job->segs[0].file);
 	return 0;
 }
 
@@ -155,7 +163,13 @@ static int zjob_take_limits(struct zctx *ctx, u32 *limit)
 
 static int zjob_check(const struct zcp_job *req)
 {
-	if (req->flags)
+	if (req->flags & ~ZCP_JOB_NOCACHE)
+		return -EOPNOTSUPP;
+	if (req->rate > ZPACE_MAX_RATE)
+		return -EINVAL;
+	/* What is not known to be acknowledged cannot be dropped. */
+	if ((req->flags & ZCP_JOB_NOCACHE) &&
+	    req->complete != ZCP_COMPLETE_ACKED)
 		return -EOPNOTSUPP;
 	if (req->mode > ZCP_MODE_COPY || req->complete > ZCP_COMPLETE_SENT)
 		return -EOPNOTSUPP;
@@ -169,20 +183,28 @@ static int zjob_check(const struct zcp_job *req)
 static struct zjob *zjob_make(struct zctx *ctx, struct zlink *link,
 			      const struct zcp_job *req, u32 *limit)
 {
-	struct zcp_segment *reqs;
+	struct zcp_segment few[ZSLAB_JOB_SEGS], *reqs = few;
 	struct zjob *job;
 	int ret;
 
-	reqs = memdup_user(u64_to_user_ptr(req->segments),
-			   array_size(req->nr_segments, sizeof(*reqs)));
-	if (IS_ERR(reqs))
-		return ERR_CAST(reqs);
+	if (req->nr_segments > ARRAY_SIZE(few)) {
+		reqs = memdup_user(u64_to_user_ptr(req->segments),
+				   array_size(req->nr_segments, sizeof(*reqs)));
+		if (IS_ERR(reqs))
+			return ERR_CAST(reqs);
+	} else if (copy_from_user(few, u64_to_user_ptr(req->segments),
+				  req->nr_segments * sizeof(*few))) {
+		return ERR_PTR(-EFAULT);
+	}
 
 	ret = zjob_take_limits(ctx, limit);
 	if (ret)
 		goto err_reqs;
-	job = kzalloc(struct_size(job, segs, req->nr_segments),
-		      GFP_KERNEL_ACCOUNT);
+	if (req->nr_segments > ZSLAB_JOB_SEGS)
+		job = kzalloc(struct_size(job, segs, req->nr_segments),
+			      GFP_KERNEL_ACCOUNT);
+	else
+		job = kmem_cache_zalloc(zslab_job, GFP_KERNEL_ACCOUNT);
 	if (!job) {
 		zlimit_give(&ctx->user->jobs);
 		zlimit_give(&ctx->nr_jobs);
@@ -195,6 +217,8 @@ static struct zjob *zjob_make(struct zctx *ctx, struct zlink *link,
 	job->state = ZCP_STATE_QUEUED;
 	job->mode = req->mode;
 	job->complete = req->complete;
+	job->flags = req->flags;
+	job->pace.rate = req->rate;
 	job->user_data = req->user_data;
 	job->nr_segs = req->nr_segments;
 	job->cred = get_current_cred();
@@ -203,16 +227,23 @@ static struct zjob *zjob_make(struct zctx *ctx, struct zlink *link,
 	job->link = link;
 	job->link_id = link->id;
 
-	ret = zjob_take_segments(ctx, job, reqs, limit);
+	if (job->flags & ZCP_JOB_NOCACHE) {
+		job->nocache = znocache_new();
+		ret = job->nocache ? 0 : -ENOMEM;
+	}
+	if (!ret)
+		ret = zjob_take_segments(ctx, job, reqs, limit);
 	if (ret) {
 		zjob_forget(ctx, job);
 		goto err_reqs;
 	}
-	kfree(reqs);
+	if (reqs != few)
+		kfree(reqs);
 	return job;
 
 err_reqs:
-	kfree(reqs);
+	if (reqs != few)
+		kfree(reqs);
 	return ERR_PTR(ret);
 }
 
@@ -317,6 +348,7 @@ static int zctx_fetch_job(const void __user *from, u32 stride,
 static int zctx_submit_batch(struct zctx *ctx, struct zcp_submit *req)
 {
 	s64 quota = max_t(u32, READ_ONCE(zcp_quota_bytes), PAGE_SIZE);
+	struct zbatch *batch = NULL;
 	struct zlink *link = NULL;
 	int ret = 0;
 	u32 i;
@@ -334,7 +366,7 @@ static int zctx_submit_batch(struct zctx *ctx, struct zcp_submit *req)
 			break;
 		if (!link || link->id != job.link) {
 			if (link) {
-				zlink_push_now(link, &quota);
+				zlink_push_now(link, &quota, &batch);
 				zlink_put(link);
 			}
 			link = zctx_find_link(ctx, job.link);
@@ -352,9 +384,10 @@ static int zctx_submit_batch(struct zctx *ctx, struct zcp_submit *req)
 			break;
 	}
 	if (link) {
-		zlink_push_now(link, &quota);
+		zlink_push_now(link, &quota, &batch);
 		zlink_put(link);
 	}
+	zbatch_free(batch);
 	return ret;
 }
 

@@ -8,6 +8,7 @@
 
 #include "compat/compat.h"
 #include "limit.h"
+#include "slab.h"
 #include "source.h"
 #include "transmit.h"
 #include "xfer.h"
@@ -40,11 +41,11 @@ static ssize_t zxfer_step(struct zxfer *x)
 			return 0;
 		left = min_t(u64, left, size - x->pos);
 		rd.len = min_t(u64, left, ZXFER_STEP);
-		if (zsource_lookup(&rd, x->batch)) {
+		if (zsource_read(&rd, x->batch)) {
 			n = zpush_pages(&x->push, x->batch->bv, x->batch->nr,
 					x->batch->bytes, false,
 					x->more || x->batch->bytes < left);
-			zbatch_release(x->batch);
+			zbatch_release(x->batch, true);
 			return n;
 		}
 	}
@@ -113,7 +114,7 @@ int zxfer(struct zcp_xfer *req)
 	x = kzalloc(sizeof(*x), GFP_KERNEL_ACCOUNT);
 	if (!x)
 		return -ENOMEM;
-	x->batch = kmalloc(sizeof(*x->batch), GFP_KERNEL_ACCOUNT);
+	x->batch = kmem_cache_alloc(zslab_batch, GFP_KERNEL);
 	if (!x->batch) {
 		ret = -ENOMEM;
 		goto out_free;
@@ -152,7 +153,7 @@ int zxfer(struct zcp_xfer *req)
 	x->push.mode = req->mode;
 	x->push.small = x->left < READ_ONCE(zcp_small_bytes);
 	x->push.flags = wait ? 0 : MSG_DONTWAIT;
-	file_ra_state_init(&x->ra, x->file->f_mapping);
+	zsource_ra_init(&x->ra, x->file);
 	x->ra.prev_pos = x->pos ? x->pos - 1 : -1;
 
 	ret = zxfer_run(x);
@@ -170,7 +171,7 @@ out_file:
 out_sock:
 	sockfd_put(x->push.sock);
 out_batch:
-	kfree(x->batch);
+	kmem_cache_free(zslab_batch, x->batch);
 out_free:
 	kfree(x);
 	return ret;

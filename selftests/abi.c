@@ -25,17 +25,22 @@ static const struct {
 	const char *name;
 	unsigned long cmd;
 	size_t size;
+	size_t first;	/* its size in the first version */
 	uint32_t known_flags;
 } calls[NR_CALLS] = {
-	[INFO] = { "INFO", ZCP_IOC_INFO, sizeof(struct zcp_info), 0 },
-	[LINK] = { "LINK", ZCP_IOC_LINK, sizeof(struct zcp_link), ZCP_LINK_CONTINUE },
-	[UNLINK] = { "UNLINK", ZCP_IOC_UNLINK, sizeof(struct zcp_unlink), 0 },
-	[SUBMIT] = { "SUBMIT", ZCP_IOC_SUBMIT, sizeof(struct zcp_submit), 0 },
-	[CANCEL] = { "CANCEL", ZCP_IOC_CANCEL, sizeof(struct zcp_cancel), ZCP_CANCEL_LINK },
-	[STATUS] = { "STATUS", ZCP_IOC_STATUS, sizeof(struct zcp_status), ZCP_STATUS_NEXT },
-	[XFER] = { "XFER", ZCP_IOC_XFER, sizeof(struct zcp_xfer),
+	[INFO] = { "INFO", ZCP_IOC_INFO, sizeof(struct zcp_info), 120, 0 },
+	[LINK] = { "LINK", ZCP_IOC_LINK, sizeof(struct zcp_link), 56, ZCP_LINK_CONTINUE },
+	[UNLINK] = { "UNLINK", ZCP_IOC_UNLINK, sizeof(struct zcp_unlink), 16, 0 },
+	[SUBMIT] = { "SUBMIT", ZCP_IOC_SUBMIT, sizeof(struct zcp_submit), 40, 0 },
+	[CANCEL] = { "CANCEL", ZCP_IOC_CANCEL, sizeof(struct zcp_cancel), 40, ZCP_CANCEL_LINK },
+	[STATUS] = { "STATUS", ZCP_IOC_STATUS, sizeof(struct zcp_status), 264,
+		     ZCP_STATUS_NEXT },
+	[XFER] = { "XFER", ZCP_IOC_XFER, sizeof(struct zcp_xfer), 64,
 		   ZCP_XFER_NONBLOCK | ZCP_XFER_MORE },
 };
+
+/* The size of struct zcp_job in the first version. */
+#define JOB_FIRST	48
 
 /* All structures begin with these two. */
 struct head {
@@ -178,7 +183,7 @@ TEST_F_TIMEOUT(abi, size_short, 240)
 	int i;
 
 	for (i = 0; i < NR_CALLS; i++) {
-		const size_t sizes[] = { 0, 1, 4, 8, calls[i].size / 2, calls[i].size - 1 };
+		const size_t sizes[] = { 0, 1, 4, 8, calls[i].first / 2, calls[i].first - 1 };
 		size_t k;
 
 		for (k = 0; k < ARRAY_SIZE(sizes); k++) {
@@ -187,6 +192,28 @@ TEST_F_TIMEOUT(abi, size_short, 240)
 				TH_LOG("%s with size %zu", calls[i].name, sizes[k]);
 		}
 	}
+}
+
+/* Programs built for an older version: what is new has not happened. */
+TEST_F_TIMEOUT(abi, size_of_first_version, 240)
+{
+	size_t k;
+	int i;
+
+	for (i = 0; i < NR_CALLS; i++) {
+		prepare(self, i)->size = calls[i].first;
+		memset(self->buf + calls[i].first, 0x5a, sizeof(self->buf) - calls[i].first);
+		EXPECT_EQ(0, try_call(self, i))
+			TH_LOG("%s with size %zu", calls[i].name, calls[i].first);
+		for (k = calls[i].first; k < sizeof(self->buf); k++)
+			ASSERT_EQ(0x5a, self->buf[k])
+				TH_LOG("%s wrote to byte %zu", calls[i].name, k);
+	}
+	prepare(self, SUBMIT);
+	self->job.size = JOB_FIRST;
+	self->job.rate = UINT64_MAX;
+	((struct zcp_submit *)self->buf)->job_size = JOB_FIRST;
+	EXPECT_EQ(0, try_call(self, SUBMIT));
 }
 
 TEST_F_TIMEOUT(abi, size_oversized_zero, 240)
@@ -258,13 +285,13 @@ TEST_F(abi, flags_as_reported)
 	EXPECT_EQ(calls[CANCEL].known_flags, info.cancel_flags);
 	EXPECT_EQ(calls[STATUS].known_flags, info.status_flags);
 	EXPECT_EQ(calls[XFER].known_flags, info.xfer_flags);
-	EXPECT_EQ(0, info.job_flags);
+	EXPECT_EQ(ZCP_JOB_NOCACHE, info.job_flags);
 	EXPECT_EQ(ZCP_SEGMENT_TO_EOF, info.segment_flags);
 	EXPECT_EQ(7, info.modes);
 	EXPECT_EQ((1U << ZCP_REASON_COUNT) - 1, info.reasons | 1);
 	EXPECT_EQ(sizeof(struct zcp_event), info.event_size);
 	EXPECT_EQ(sizeof(struct zcp_info), info.size);
-	EXPECT_EQ(0, info.features);
+	EXPECT_EQ(ZCP_FEATURE_NOCACHE | ZCP_FEATURE_RATE, info.features);
 	EXPECT_EQ(0, info.__reserved);
 	EXPECT_GE(info.max_inline, 64 * ZT_KIB);
 	EXPECT_GE(info.max_links, 1000);
@@ -282,10 +309,12 @@ TEST_F(abi, flags_of_job_and_segment)
 	int bit;
 
 	for (bit = 0; bit < 32; bit++) {
-		prepare(self, SUBMIT);
-		self->job.flags = 1U << bit;
-		EXPECT_EQ(-EOPNOTSUPP, try_call(self, SUBMIT))
-			TH_LOG("job flag %d", bit);
+		if ((1U << bit) != ZCP_JOB_NOCACHE) {
+			prepare(self, SUBMIT);
+			self->job.flags = 1U << bit;
+			EXPECT_EQ(-EOPNOTSUPP, try_call(self, SUBMIT))
+				TH_LOG("job flag %d", bit);
+		}
 		if ((1U << bit) == ZCP_SEGMENT_TO_EOF)
 			continue;
 		prepare(self, SUBMIT);
@@ -478,10 +507,13 @@ TEST_F(abi, values_wrong)
 	SUBMIT_WITH(-EINVAL, submit->nr_jobs = info.max_batch + 1);
 	SUBMIT_WITH(-EINVAL, submit->nr_jobs = UINT32_MAX);
 	SUBMIT_WITH(-EINVAL, submit->job_size = 0);
-	SUBMIT_WITH(-EINVAL, submit->job_size = sizeof(struct zcp_job) - 1);
+	SUBMIT_WITH(-EINVAL, submit->job_size = JOB_FIRST - 1);
 	SUBMIT_WITH(-EINVAL, self->job.size = 0);
-	SUBMIT_WITH(-EINVAL, self->job.size = sizeof(struct zcp_job) - 1);
+	SUBMIT_WITH(-EINVAL, self->job.size = JOB_FIRST - 1);
 	SUBMIT_WITH(-EINVAL, self->job.size = sizeof(struct zcp_job) + 8);
+	SUBMIT_WITH(-EINVAL, self->job.rate = (1ULL << 40) + 1);
+	SUBMIT_WITH(-EOPNOTSUPP, self->job.flags = ZCP_JOB_NOCACHE;
+				 self->job.complete = ZCP_COMPLETE_SENT);
 	SUBMIT_WITH(-EOPNOTSUPP, self->job.mode = 3);
 	SUBMIT_WITH(-EOPNOTSUPP, self->job.complete = 2);
 	SUBMIT_WITH(-EINVAL, self->job.nr_segments = 0);

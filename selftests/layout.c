@@ -43,7 +43,7 @@ SIZE(segment, 32);
 
 AT(job, size, 0); AT(job, flags, 4); AT(job, link, 8); AT(job, mode, 12);
 AT(job, complete, 16); AT(job, nr_segments, 20); AT(job, segments, 24);
-AT(job, user_data, 32); AT(job, id, 40); SIZE(job, 48);
+AT(job, user_data, 32); AT(job, id, 40); AT(job, rate, 48); SIZE(job, 56);
 
 AT(submit, size, 0); AT(submit, flags, 4); AT(submit, jobs, 8);
 AT(submit, nr_jobs, 16); AT(submit, job_size, 20); AT(submit, accepted, 24);
@@ -62,7 +62,8 @@ AT(status, position, 56); AT(status, bytes_total, 64); AT(status, bytes_sent, 72
 AT(status, bytes_acked, 80); AT(status, bytes_zerocopy, 88);
 AT(status, bytes_copied, 96); AT(status, submit_ns, 104); AT(status, sent_ns, 112);
 AT(status, acked_ns, 120); AT(status, end_ns, 128); AT(status, copied, 136);
-SIZE(status, 264);
+AT(status, rate, 264); AT(status, bytes_dropped, 272);
+AT(status, job_flags, 280); AT(status, __reserved, 284); SIZE(status, 288);
 
 AT(xfer, size, 0); AT(xfer, flags, 4); AT(xfer, in_fd, 8); AT(xfer, out_fd, 12);
 AT(xfer, offset, 16); AT(xfer, count, 24); AT(xfer, done, 32);

@@ -11,8 +11,10 @@
 
 #include <linux/bvec.h>
 #include <linux/fs.h>
+#include <linux/hrtimer.h>
 #include <linux/net.h>
 #include <linux/pagemap.h>
+#include <linux/slab.h>
 #include <linux/uio.h>
 #include <linux/version.h>
 #include <net/dst.h>
@@ -21,6 +23,11 @@
 #include <linux/folio_batch.h>
 #else
 #include <linux/pagevec.h>
+#endif
+
+/* Keeps a cache visible by its name; old kernels merge those that are alike. */
+#ifndef SLAB_NO_MERGE
+#define SLAB_NO_MERGE		0
 #endif
 
 /* Folios that one struct folio_batch holds: the array's size is not named alike. */
@@ -70,6 +77,18 @@ zcp_get_folios_contig(struct address_space *mapping, pgoff_t *index,
 		last = *index;
 #endif
 	return filemap_get_folios_contig(mapping, index, last, fbatch);
+}
+
+static inline void
+zcp_hrtimer_setup(struct hrtimer *timer,
+		  enum hrtimer_restart (*function)(struct hrtimer *timer))
+{
+#ifdef ZCP_HAVE_HRTIMER_SETUP
+	hrtimer_setup(timer, function, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
+#else
+	hrtimer_init(timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
+	timer->function = function;
+#endif
 }
 
 /* Sends what TCP holds back because more was announced, and did not come. */

@@ -178,7 +178,13 @@ enum zcp_limit {
 	ZCP_LIMIT_INLINE = 5,
 };
 
-/* Optional abilities, reported in zcp_info.features. None is defined yet. */
+/*
+ * Optional abilities, reported in zcp_info.features.
+ * ZCP_FEATURE_NOCACHE: jobs take %ZCP_JOB_NOCACHE.
+ * ZCP_FEATURE_RATE: jobs take a rate.
+ */
+#define ZCP_FEATURE_NOCACHE	(1ULL << 0)
+#define ZCP_FEATURE_RATE	(1ULL << 1)
 
 /**
  * struct zcp_info - ioctl(ZCP_IOC_INFO): what this kernel can do
@@ -349,10 +355,18 @@ struct zcp_segment {
 	__aligned_u64 len;
 };
 
+/*
+ * ZCP_JOB_NOCACHE: leave the page cache as it was found. Pages that this job
+ * caused to be read are dropped when the peer has acknowledged them, unless
+ * they are dirty, mapped, or in use by somebody else; pages that were there
+ * before stay, and are not marked as used.
+ */
+#define ZCP_JOB_NOCACHE		(1U << 0)
+
 /**
  * struct zcp_job - One job of a batch
- * @size: sizeof(struct zcp_job).
- * @flags: Must be 0.
+ * @size: sizeof(struct zcp_job), or up to @id for a job without a rate.
+ * @flags: ZCP_JOB_*.
  * @link: The link to send to.
  * @mode: enum zcp_mode.
  * @complete: enum zcp_complete.
@@ -361,6 +375,10 @@ struct zcp_segment {
  * @user_data: Given back in the event and the status.
  * @id: Out: the job's id, unique while the module is loaded, never 0. It is
  *	0 when the job was refused after its id had been written.
+ * @rate: Bytes per second at most, 0 for as fast as possible. Counts from the
+ *	job's first byte, headers included; a burst is at most 2 ms of the rate,
+ *	or one page where that is more. A job that could not keep up does not
+ *	catch up.
  */
 struct zcp_job {
 	__u32 size;
@@ -372,6 +390,7 @@ struct zcp_job {
 	__aligned_u64 segments;
 	__aligned_u64 user_data;
 	__aligned_u64 id;
+	__aligned_u64 rate;
 };
 
 /**
@@ -473,6 +492,10 @@ struct zcp_cancel {
  * @acked_ns: Out: nanoseconds until the last was seen acknowledged, or 0.
  * @end_ns: Out: nanoseconds until the state was final, or 0.
  * @copied: Out: the bytes of @bytes_copied by reason.
+ * @rate: Out: as submitted.
+ * @bytes_dropped: Out: bytes of page cache that %ZCP_JOB_NOCACHE gave back.
+ * @job_flags: Out: the job's flags, as submitted.
+ * @__reserved: Out: 0.
  *
  * The numbers belong together: they are of one moment, after a push into the
  * send queue and before the next. What a push that is under way has sent by
@@ -503,6 +526,10 @@ struct zcp_status {
 	__aligned_u64 acked_ns;
 	__aligned_u64 end_ns;
 	__aligned_u64 copied[ZCP_REASON_MAX];
+	__aligned_u64 rate;
+	__aligned_u64 bytes_dropped;
+	__u32 job_flags;
+	__u32 __reserved;
 };
 
 #define ZCP_IOC_STATUS	_IO(ZCP_IOC_TYPE, ZCP_CMD_STATUS)

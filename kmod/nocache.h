@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Jobs that leave the page cache as they found it: reading ahead by
+ * themselves, so that they know which pages were not there before, and
+ * dropping those when they have been acknowledged.
+ */
+#ifndef ZCP_NOCACHE_H
+#define ZCP_NOCACHE_H
+
+#include <linux/fs.h>
+#include <linux/mutex.h>
+#include <linux/types.h>
+
+#define ZNOCACHE_RUNS	64
+
+/**
+ * struct znorun - Pages that a job has brought in
+ * @file: whose, borrowed from the job's segment
+ * @start: the first
+ * @end: the one after the last
+ * @mark: when so many bytes of the job are acknowledged they are not needed
+ * @tries: how often some of them could not be dropped
+ */
+struct znorun {
+	struct file *file;
+	pgoff_t start;
+	pgoff_t end;
+	u64 mark;
+	u32 tries;
+};
+
+/**
+ * struct znocache - What a job with ZCP_JOB_NOCACHE keeps account of
+ * @lock: @runs and what follows from them; the files of @runs are there while
+ *	it is held. Innermost but for what the page cache takes
+ * @done: the job sends no more, and the last attempt was made
+ * @head: the first page of the current segment not asked for yet
+ * @tried: acknowledged bytes at the last attempt to drop
+ * @dropped: bytes of page cache that were given back
+ * @nr: elements of @runs
+ * @runs: pages brought in and not dropped yet, in the order of the job's bytes
+ *
+ * @head belongs to the runner of the job's link. Who forgets a job empties
+ * @runs before it lets the files go. @dropped is read by anyone.
+ */
+struct znocache {
+	struct mutex lock;	/* runs */
+	bool done;
+	pgoff_t head;
+	u64 tried;
+	u64 dropped;
+	u32 nr;
+	struct znorun runs[ZNOCACHE_RUNS];
+};
+
+struct znocache *znocache_new(void);
+int znocache_check(struct file *file);
+bool znocache_tracks(struct file *file);
+void znocache_ahead(struct znocache *nc, struct file *file, loff_t pos,
+		    loff_t end, u64 sent);
+void znocache_drop(struct znocache *nc, u64 acked, bool all);
+void znocache_forget(struct znocache *nc);
+
+#endif /* ZCP_NOCACHE_H */

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Slab caches: making and destroying them. */
+#include "compat/compat.h"
+#include "job.h"
+#include "link.h"
+#include "slab.h"
+#include "transmit.h"
+
+struct kmem_cache *zslab_link;
+struct kmem_cache *zslab_job;
+struct kmem_cache *zslab_inline;
+struct kmem_cache *zslab_batch;
+
+static struct kmem_cache *zslab_make(const char *name, size_t size,
+				     slab_flags_t flags)
+{
+	return kmem_cache_create(name, size, 0, flags | SLAB_NO_MERGE, NULL);
+}
+
+int zslab_init(void)
+{
+	size_t job = struct_size_t(struct zjob, segs, ZSLAB_JOB_SEGS);
+
+	zslab_link = zslab_make("zcp_link", sizeof(struct zlink), SLAB_ACCOUNT);
+	zslab_job = zslab_make("zcp_job", job, SLAB_ACCOUNT);
+	zslab_inline = zslab_make("zcp_inline", ZSLAB_INLINE, SLAB_ACCOUNT);
+	zslab_batch = zslab_make("zcp_batch", sizeof(struct zbatch), 0);
+	if (zslab_link && zslab_job && zslab_inline && zslab_batch)
+		return 0;
+	zslab_exit();
+	return -ENOMEM;
+}
+
+/* NULL is no cache, and is let pass. */
+void zslab_exit(void)
+{
+	kmem_cache_destroy(zslab_batch);
+	kmem_cache_destroy(zslab_inline);
+	kmem_cache_destroy(zslab_job);
+	kmem_cache_destroy(zslab_link);
+}

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Jobs that leave the page cache as they found it: on a disk file system, in
+ * an image on a loop device.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+
+#include "kselftest_harness.h"
+#include "zcp_test.h"
+
+#define LEN	(12 * ZT_MIB + 5)
+#define PAGES	((LEN + ZT_PAGE - 1) / ZT_PAGE)
+/* Pages that each CPU may hold on their way to the lists of the page cache. */
+#define STRAY	(32 * sysconf(_SC_NPROCESSORS_ONLN))
+
+FIXTURE(nocache) {
+	struct zt_box box;
+	struct zt_conn conn;
+	char mnt[96];
+	int ctx;
+	int file;
+	uint32_t link;
+	bool mounted;
+};
+
+FIXTURE_SETUP(nocache)
+{
+	char path[128];
+
+	zt_box_open(&self->box, 65536);
+	self->ctx = zt_open(O_NONBLOCK);
+	self->file = -1;
+	self->conn.tx = -1;
+	snprintf(self->mnt, sizeof(self->mnt), "%s/mnt", self->box.dir);
+	self->mounted = !zt_run("cd %s && mkdir mnt && truncate -s 64M image && "
+				"mkfs.ext4 -q -F image && mount -o loop image mnt",
+				self->box.dir);
+	if (!self->mounted)
+		SKIP(return, "needs ext4, mkfs.ext4 and a loop device");
+	snprintf(path, sizeof(path), "%s/file", self->mnt);
+	self->file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	ASSERT_GE(self->file, 0);
+	zt_fill(self->file, 1, 0, LEN);
+	ASSERT_EQ(0, fsync(self->file));
+	ASSERT_EQ(0, posix_fadvise(self->file, 0, 0, POSIX_FADV_DONTNEED));
+}
+
+FIXTURE_TEARDOWN(nocache)
+{
+	close(self->file);
+	EXPECT_EQ(0, zt_jobs(self->ctx));
+	/* No page of a job holds the file system. */
+	if (self->mounted)
+		EXPECT_EQ(0, umount(self->mnt));
+	close(self->ctx);
+	zt_close(&self->conn);
+	EXPECT_EQ(0, zt_box_close(&self->box));
+}
+
+/* Pages of the file in memory, from @first, of @nr. */
+static unsigned int resident(int file, size_t first, size_t nr)
+{
+	static unsigned char vec[PAGES];
+	unsigned int n = 0;
+	void *map;
+	size_t i;
+
+	map = mmap(NULL, nr * ZT_PAGE, PROT_READ, MAP_SHARED, file, first * ZT_PAGE);
+	zt_need(map != MAP_FAILED);
+	zt_need(!mincore(map, nr * ZT_PAGE, vec));
+	munmap(map, nr * ZT_PAGE);
+	for (i = 0; i < nr; i++)
+		n += vec[i] & 1;
+	return n;
+}
+
+/* Reads a range, and nothing around it. */
+static void make_resident(int file, size_t first, size_t nr)
+{
+	static char page[ZT_PAGE];
+	size_t i;
+
+	zt_need(!posix_fadvise(file, 0, 0, POSIX_FADV_RANDOM));
+	for (i = first; i < first + nr; i++)
+		zt_need(pread(file, page, sizeof(page), i * ZT_PAGE) > 0);
+	zt_need(!posix_fadvise(file, 0, 0, POSIX_FADV_NORMAL));
+}
+
+static uint64_t submit_nocache(FIXTURE_DATA(nocache) *self, uint64_t off, uint64_t len)
+{
+	struct zcp_segment seg = zt_range(self->file, off, len);
+	struct zcp_job job = zt_job(self->link, &seg, 1);
+
+	job.flags = ZCP_JOB_NOCACHE;
+	return zt_submit(self->ctx, &job);
+}
+
+/* Sends a range, checks its bytes, and returns the status before the event is read. */
+static void transfer(struct __test_metadata *_metadata, FIXTURE_DATA(nocache) *self,
+		     uint64_t off, uint64_t len, struct zcp_status *status)
+{
+	struct zcp_event event;
+	struct zt_sink sink;
+	uint64_t id;
+
+	zt_connect(&self->conn, 0, 0);
+	self->link = zt_link(self->ctx, self->conn.tx);
+	zt_sink_start(&sink, self->conn.rx, len);
+	id = submit_nocache(self, off, len);
+	zt_sink_join(&sink);
+	ASSERT_EQ(len, sink.len);
+	EXPECT_EQ(-1, zt_mismatch(sink.buf, len, 1, off));
+	zt_sink_free(&sink);
+	zt_wait_state(self->ctx, id, ZCP_STATE_DONE);
+	ASSERT_EQ(0, zt_status(self->ctx, id, status));
+	EXPECT_EQ(ZCP_JOB_NOCACHE, status->job_flags);
+	zt_event(self->ctx, &event);
+	EXPECT_EQ(id, event.job);
+	EXPECT_EQ(len, event.bytes_zerocopy + event.bytes_copied);
+}
+
+TEST_F_TIMEOUT(nocache, leaves_no_trace, 240)
+{
+	struct zcp_status status;
+
+	ASSERT_LE(resident(self->file, 0, PAGES), STRAY);
+	ASSERT_EQ(0, zt_run("echo 3 >/proc/sys/vm/drop_caches"));
+	ASSERT_EQ(0, resident(self->file, 0, PAGES));
+	transfer(_metadata, self, 0, LEN, &status);
+	EXPECT_LE(resident(self->file, 0, PAGES), STRAY);
+	EXPECT_GT(status.bytes_dropped, 0);
+	EXPECT_LE(status.bytes_dropped, PAGES * ZT_PAGE);
+	EXPECT_GE(status.bytes_zerocopy, LEN - 64 * ZT_KIB);
+}
+
+TEST_F_TIMEOUT(nocache, what_was_there_stays, 240)
+{
+	struct zcp_status status;
+
+	ASSERT_EQ(0, zt_run("echo 3 >/proc/sys/vm/drop_caches"));
+	make_resident(self->file, 100, 50);
+	make_resident(self->file, 1000, 700);
+	make_resident(self->file, PAGES - 1, 1);
+	ASSERT_EQ(751, resident(self->file, 0, PAGES));
+	transfer(_metadata, self, 0, LEN, &status);
+	EXPECT_EQ(50, resident(self->file, 100, 50));
+	EXPECT_EQ(700, resident(self->file, 1000, 700));
+	EXPECT_EQ(1, resident(self->file, PAGES - 1, 1));
+	EXPECT_LE(resident(self->file, 0, PAGES), 751 + STRAY);
+}
+
+TEST_F_TIMEOUT(nocache, what_others_use_stays, 240)
+{
+	const size_t used = 16;
+	struct zcp_status status;
+	volatile char *map;
+	uint64_t id;
+	size_t i;
+
+	ASSERT_EQ(0, zt_run("echo 3 >/proc/sys/vm/drop_caches"));
+	zt_connect_blocking(&self->conn);
+	self->link = zt_link(self->ctx, self->conn.tx);
+	id = submit_nocache(self, 0, LEN);
+	do {
+		zt_sleep_ms(10);
+		ASSERT_EQ(0, zt_status(self->ctx, id, &status));
+	} while (status.bytes_sent < used * ZT_PAGE);
+	/* Brought in by the job, in its packets; now used by us as well. */
+	map = mmap(NULL, used * ZT_PAGE, PROT_READ, MAP_SHARED, self->file, 0);
+	ASSERT_NE(MAP_FAILED, (void *)map);
+	for (i = 0; i < used; i++)
+		(void)map[i * ZT_PAGE];
+	{
+		struct zcp_event event;
+		struct zt_sink sink;
+
+		zt_sink_start(&sink, self->conn.rx, LEN);
+		zt_sink_join(&sink);
+		EXPECT_EQ(-1, zt_mismatch(sink.buf, LEN, 1, 0));
+		zt_sink_free(&sink);
+		zt_wait_state(self->ctx, id, ZCP_STATE_DONE);
+		zt_event(self->ctx, &event);
+	}
+	EXPECT_EQ(used, resident(self->file, 0, used));
+	EXPECT_LE(resident(self->file, used, PAGES - used), STRAY);
+	munmap((void *)map, used * ZT_PAGE);
+}
+
+/* What was read ahead and never sent goes as well. */
+TEST_F_TIMEOUT(nocache, cancelled, 240)
+{
+	struct zcp_status status;
+	struct zcp_cancel cancel;
+	struct zcp_event event;
+	struct zt_sink sink;
+	uint64_t id;
+
+	ASSERT_EQ(0, zt_run("echo 3 >/proc/sys/vm/drop_caches"));
+	zt_connect_blocking(&self->conn);
+	self->link = zt_link(self->ctx, self->conn.tx);
+	id = submit_nocache(self, 0, LEN);
+	do {
+		zt_sleep_ms(10);
+		ASSERT_EQ(0, zt_status(self->ctx, id, &status));
+	} while (!status.bytes_sent);
+	ASSERT_EQ(0, zt_cancel(self->ctx, id, &cancel));
+	EXPECT_EQ(1, cancel.cancelled);
+	ASSERT_EQ(0, zt_unlink(self->ctx, self->link, NULL));
+	shutdown(self->conn.tx, SHUT_WR);
+	zt_sink_count(&sink, self->conn.rx);
+	zt_sink_join(&sink);
+	zt_sink_free(&sink);
+	zt_event(self->ctx, &event);
+	EXPECT_EQ(ZCP_STATE_CANCELLED, event.state);
+	EXPECT_LE(resident(self->file, 0, PAGES), STRAY);
+}
+
+/* A tmpfs has nothing to drop; a file system that reads for itself is refused. */
+TEST_F_TIMEOUT(nocache, other_file_systems, 240)
+{
+	int file = zt_file(&self->box, 2, ZT_MIB), over;
+	struct zcp_segment seg = zt_range(file, 0, ZT_MIB);
+	struct zcp_event event;
+	struct zt_sink sink;
+	struct zcp_job job;
+	char path[128];
+
+	zt_connect(&self->conn, 0, 0);
+	self->link = zt_link(self->ctx, self->conn.tx);
+	job = zt_job(self->link, &seg, 1);
+	job.flags = ZCP_JOB_NOCACHE;
+	ASSERT_GT(zt_submit(self->ctx, &job), 0);
+	zt_sink_start(&sink, self->conn.rx, ZT_MIB);
+	zt_sink_join(&sink);
+	EXPECT_EQ(-1, zt_mismatch(sink.buf, ZT_MIB, 2, 0));
+	zt_sink_free(&sink);
+	zt_event(self->ctx, &event);
+	EXPECT_EQ(ZCP_STATE_DONE, event.state);
+	close(file);
+
+	ASSERT_EQ(0, zt_run("cd %s && mkdir upper work over && mount -t overlay "
+			    "-o lowerdir=mnt,upperdir=upper,workdir=work none over",
+			    self->box.dir));
+	snprintf(path, sizeof(path), "%s/over/file", self->box.dir);
+	over = open(path, O_RDONLY | O_CLOEXEC);
+	ASSERT_GE(over, 0);
+	seg = zt_range(over, 0, ZT_MIB);
+	EXPECT_EQ(-EOPNOTSUPP, zt_try_submit(self->ctx, &job));
+	close(over);
+	EXPECT_EQ(0, zt_run("umount %s/over", self->box.dir));
+}
+
+TEST_HARNESS_MAIN
