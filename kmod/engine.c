@@ -18,7 +18,7 @@
 #include "slab.h"
 #include "trace.h"
 
-#define ZDELAY_MIN	max(HZ / 20, 1)	/* safety net: first, and at most */
+#define ZDELAY_MIN	max(HZ / 10, 1)	/* safety net: first, and at most */
 #define ZDELAY_MAX	(2 * HZ)
 #define ZJOB_COST	256	/* what an empty job takes off the quota */
 #define ZDELAY_NOMEM	max(HZ / 100, 1)

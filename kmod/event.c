@@ -11,6 +11,16 @@
 
 #define ZLOOK_DELAY	max(HZ / 200, 1)	/* for a reader who does not come */
 
+/* Returns whether there was somebody to be woken. */
+static bool zctx_wake(struct zctx *ctx)
+{
+	/* With a barrier, which pairs with the one of who begins to wait. */
+	if (!wq_has_sleeper(&ctx->wait))
+		return false;
+	wake_up_interruptible_poll(&ctx->wait, EPOLLIN | EPOLLRDNORM);
+	return true;
+}
+
 /**
  * zctx_ready() - Acknowledgments for a link have come
  * @ctx: the context
@@ -30,9 +40,7 @@ void zctx_ready(struct zctx *ctx, struct zlink *link)
 	/* Not the first: somebody was called for that one, and takes all. */
 	if (!llist_add(&link->ready, &ctx->ready))
 		return;
-	waited = wq_has_sleeper(&ctx->wait);
-	if (waited)
-		wake_up_interruptible_poll(&ctx->wait, EPOLLIN | EPOLLRDNORM);
+	waited = zctx_wake(ctx);
 	kref_get(&ctx->ref);
 	if (!zengine_queue(&ctx->look, waited ? ZLOOK_DELAY : 0))
 		zctx_put(ctx);
@@ -81,7 +89,7 @@ void zctx_post(struct zctx *ctx, struct zjob *job)
 	spin_lock(&ctx->lock);
 	list_add_tail(&job->entry, &ctx->events);
 	spin_unlock(&ctx->lock);
-	wake_up_interruptible_poll(&ctx->wait, EPOLLIN | EPOLLRDNORM);
+	zctx_wake(ctx);
 }
 
 static bool zctx_has_event(struct zctx *ctx)
@@ -106,7 +114,7 @@ static void zctx_push_back(struct zctx *ctx, struct zjob *job)
 	spin_lock(&ctx->lock);
 	list_add(&job->entry, &ctx->events);
 	spin_unlock(&ctx->lock);
-	wake_up_interruptible_poll(&ctx->wait, EPOLLIN | EPOLLRDNORM);
+	zctx_wake(ctx);
 }
 
 /**

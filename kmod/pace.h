@@ -3,13 +3,14 @@
 #ifndef ZCP_PACE_H
 #define ZCP_PACE_H
 
+#include <linux/bits.h>
 #include <linux/ktime.h>
 #include <linux/math64.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/types.h>
 
-#define ZPACE_MAX_RATE	(1ULL << 40)	/* bytes per second: ABI */
+#define ZPACE_MAX_RATE	BIT_ULL(40)	/* bytes per second: ABI */
 
 /**
  * struct zpace - The bucket of a job that has a rate

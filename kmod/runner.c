@@ -75,6 +75,8 @@ void zlink_kick(struct zlink *link)
  */
 void zlink_kick_later(struct zlink *link, unsigned long delay)
 {
+	if (delayed_work_pending(&link->work))
+		return;
 	kref_get(&link->ref);
 	if (!queue_delayed_work(zlink_wq(link), &link->work, delay))
 		zlink_put(link);

@@ -38,9 +38,9 @@ FIXTURE_SETUP(nocache)
 	self->file = -1;
 	self->conn.tx = -1;
 	snprintf(self->mnt, sizeof(self->mnt), "%s/mnt", self->box.dir);
-	self->mounted = !zt_run("cd %s && mkdir mnt && truncate -s 64M image && "
-				"mkfs.ext4 -q -F image && mount -o loop image mnt",
-				self->box.dir);
+	self->mounted = !zt_run("truncate -s 64M %s/image", self->box.dir) &&
+			!zt_run("mkfs.ext4 -q -F %s/image", self->box.dir) &&
+			!zt_run("cd %s && mkdir mnt && mount -o loop image mnt", self->box.dir);
 	if (!self->mounted)
 		SKIP(return, "needs ext4, mkfs.ext4 and a loop device");
 	snprintf(path, sizeof(path), "%s/file", self->mnt);
@@ -244,9 +244,9 @@ TEST_F_TIMEOUT(nocache, other_file_systems, 240)
 	EXPECT_EQ(ZCP_STATE_DONE, event.state);
 	close(file);
 
-	ASSERT_EQ(0, zt_run("cd %s && mkdir upper work over && mount -t overlay "
-			    "-o lowerdir=mnt,upperdir=upper,workdir=work none over",
-			    self->box.dir));
+	ASSERT_EQ(0, zt_run("cd %s && mkdir upper work over", self->box.dir));
+	snprintf(path, sizeof(path), "lowerdir=mnt,upperdir=upper,workdir=work");
+	ASSERT_EQ(0, zt_run("cd %s && mount -t overlay -o %s none over", self->box.dir, path));
 	snprintf(path, sizeof(path), "%s/over/file", self->box.dir);
 	over = open(path, O_RDONLY | O_CLOEXEC);
 	ASSERT_GE(over, 0);
