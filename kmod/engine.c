@@ -22,6 +22,7 @@
 #define ZDELAY_MAX	(2 * HZ)
 #define ZJOB_COST	256	/* what an empty job takes off the quota */
 #define ZDELAY_NOMEM	max(HZ / 100, 1)
+#define ZDELAY_LINGER	max(HZ / 100, 1)	/* for packets to let go of pages */
 
 /**
  * zlink_una() - Up to where the peer has acknowledged
@@ -146,47 +147,71 @@ static void zlink_end_locked(struct zlink *link, struct zjob *job, u8 state,
 	zjob_finish(job, state, error, zjob_acked(job, una));
 }
 
+/* When its last byte was seen acknowledged, under zlink.lock. */
+static void zjob_set_acked(struct zjob *job)
+{
+	if (!job->acked_ns)
+		job->acked_ns = ktime_to_ns(ktime_sub(ktime_get(),
+						      job->submitted));
+}
+
 static void zlink_ack_locked(struct zlink *link, struct zjob *job, u32 una,
 			     struct zended *ended)
 {
-	job->acked_ns = ktime_to_ns(ktime_sub(ktime_get(), job->submitted));
+	zjob_set_acked(job);
 	trace_zcp_ack(job->id, job->link_id, job->sent);
 	zlink_end_locked(link, job, ZCP_STATE_DONE, 0, una, ended);
 }
 
+/* The oldest job that has pages to give back, with a reference. */
+static struct zjob *zlink_find_nocache(struct zlink *link, u64 *acked, bool *all)
+{
+	struct zjob *job = NULL, *pos;
+
+	spin_lock(&link->lock);
+	list_for_each_entry(pos, &link->unacked, entry) {
+		if (pos->nocache && !pos->nocache->done) {
+			job = pos;
+			break;
+		}
+	}
+	if (!job && link->current_job && link->current_job->nocache)
+		job = link->current_job;
+	if (job) {
+		kref_get(&job->ref);
+		*acked = zjob_acked(job, zlink_una(link));
+		*all = job->state == ZCP_STATE_SENT && *acked == job->sent;
+		if (*all)
+			zjob_set_acked(job);
+	}
+	spin_unlock(&link->lock);
+	return job;
+}
+
 /*
  * Give back the page cache that acknowledged bytes have brought in, before
- * their jobs are reported.
+ * their jobs are reported. A job whose pages are still held by packets is
+ * reported a little later.
  */
 static void zlink_drop_behind(struct zlink *link)
 {
-	struct zjob *job, *pos;
-	bool all = false;
+	struct zjob *job;
+	bool all = true;
 	u64 acked;
 
-	do {
-		job = NULL;
-		spin_lock(&link->lock);
-		list_for_each_entry(pos, &link->unacked, entry) {
-			if (pos->nocache && !pos->nocache->done) {
-				job = pos;
-				break;
-			}
-		}
-		if (!job && link->current_job && link->current_job->nocache)
-			job = link->current_job;
-		if (job) {
-			kref_get(&job->ref);
-			acked = zjob_acked(job, zlink_una(link));
-			all = job->state == ZCP_STATE_SENT && acked == job->sent;
-		}
-		spin_unlock(&link->lock);
+	while (all) {
+		job = zlink_find_nocache(link, &acked, &all);
 		if (!job)
 			return;
-		znocache_drop(job->nocache, acked, all);
+		if (!all) {
+			znocache_drop(job->nocache, acked, false);
+		} else if (!znocache_finish(job->nocache, acked)) {
+			zlink_kick_later(link, ZDELAY_LINGER);
+			all = false;
+		}
 		zjob_put(job);
 		cond_resched();
-	} while (all);
+	}
 }
 
 /* Report the jobs whose bytes are all acknowledged. */
@@ -203,7 +228,8 @@ static bool zlink_reap(struct zlink *link)
 	spin_lock(&link->lock);
 	zlink_settle(link, link->last_seq - una);
 	list_for_each_entry_safe(job, next, &link->unacked, entry) {
-		if (before(una, job->end_seq))
+		if (before(una, job->end_seq) ||
+		    (job->nocache && !job->nocache->done))
 			break;
 		zlink_ack_locked(link, job, una, &ended);
 	}
@@ -324,7 +350,8 @@ static bool zlink_arm(struct zlink *link, bool want_space)
 	spin_lock(&link->lock);
 	job = list_first_entry_or_null(&link->unacked, struct zjob, entry);
 	if (job) {
-		want_ack = true;
+		/* One that lingers has all its acknowledgments. */
+		want_ack = !job->nocache || !job->nocache->until;
 		WRITE_ONCE(link->ack_seq, job->end_seq);
 	} else if (link->inflight) {
 		/* Nobody asks for it, but it counts until then. */

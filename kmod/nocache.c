@@ -12,6 +12,7 @@
 #define ZNOCACHE_CHUNK	256		/* pages looked at together */
 #define ZNOCACHE_STEP	(1024 * 1024)	/* acknowledged bytes between attempts */
 #define ZNOCACHE_TRIES	16		/* then the pages are somebody else's */
+#define ZNOCACHE_LINGER	max(HZ / 10, 1)
 
 /**
  * znocache_new() - Make an account, to be freed with kfree()
@@ -247,14 +248,13 @@ void znocache_drop(struct znocache *nc, u64 acked, bool all)
 		return;
 	mutex_lock(&nc->lock);
 	nc->tried = acked;
-	nc->done = all;
 	for (i = 0; i < nc->nr; i++) {
 		struct znorun *run = &nc->runs[i];
 		struct znorun *last = kept ? &nc->runs[kept - 1] : NULL;
 
 		if (all || run->mark <= acked) {
 			if (znorun_drop(run, &dropped) ||
-			    ++run->tries >= ZNOCACHE_TRIES)
+			    (++run->tries >= ZNOCACHE_TRIES && !all))
 				continue;
 			/* Two that wait become one, so that there is room. */
 			if (last && last->tries && last->file == run->file &&
@@ -270,6 +270,22 @@ void znocache_drop(struct znocache *nc, u64 acked, bool all)
 	nc->nr = kept;
 	WRITE_ONCE(nc->dropped, nc->dropped + dropped);
 	mutex_unlock(&nc->lock);
+}
+
+/**
+ * znocache_finish() - Drop what is left when all is acknowledged
+ * @nc: the account
+ * @acked: bytes of the job
+ *
+ * Return: false when packets still hold pages, and it is worth coming back.
+ */
+bool znocache_finish(struct znocache *nc, u64 acked)
+{
+	if (!nc->until)
+		nc->until = (jiffies + ZNOCACHE_LINGER) | 1;
+	znocache_drop(nc, acked, true);
+	nc->done = !nc->nr || time_after(jiffies, nc->until);
+	return nc->done;
 }
 
 /**

@@ -33,7 +33,9 @@ struct znorun {
  * struct znocache - What a job with ZCP_JOB_NOCACHE keeps account of
  * @lock: @runs and what follows from them; the files of @runs are there while
  *	it is held. Innermost but for what the page cache takes
- * @done: the job sends no more, and the last attempt was made
+ * @done: all is acknowledged, and everything dropped or not waited for
+ * @until: in jiffies: how long to wait for packets that hold pages, from when
+ *	all was acknowledged; 0 before
  * @head: the first page of the current segment not asked for yet
  * @tried: acknowledged bytes at the last attempt to drop
  * @dropped: bytes of page cache that were given back
@@ -46,6 +48,7 @@ struct znorun {
 struct znocache {
 	struct mutex lock;	/* runs */
 	bool done;
+	unsigned long until;
 	pgoff_t head;
 	u64 tried;
 	u64 dropped;
@@ -58,6 +61,7 @@ int znocache_check(struct file *file);
 bool znocache_tracks(struct file *file);
 void znocache_ahead(struct znocache *nc, struct file *file, loff_t pos,
 		    loff_t end, u64 sent);
+bool znocache_finish(struct znocache *nc, u64 acked);
 void znocache_drop(struct znocache *nc, u64 acked, bool all);
 void znocache_forget(struct znocache *nc);
 

@@ -71,14 +71,15 @@ void zlink_kick(struct zlink *link)
 /**
  * zlink_kick_later() - Let a worker take the next turn later
  * @link: the link
- * @delay: in jiffies; a turn that is on its way already is not put off
+ * @delay: in jiffies; a turn that comes sooner anyway is not put off
  */
 void zlink_kick_later(struct zlink *link, unsigned long delay)
 {
-	if (delayed_work_pending(&link->work))
+	if (delayed_work_pending(&link->work) &&
+	    time_before_eq(READ_ONCE(link->work.timer.expires), jiffies + delay))
 		return;
 	kref_get(&link->ref);
-	if (!queue_delayed_work(zlink_wq(link), &link->work, delay))
+	if (mod_delayed_work(zlink_wq(link), &link->work, delay))
 		zlink_put(link);
 }
 

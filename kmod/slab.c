@@ -23,7 +23,10 @@ int zslab_init(void)
 
 	zslab_link = zslab_make("zcp_link", sizeof(struct zlink), SLAB_ACCOUNT);
 	zslab_job = zslab_make("zcp_job", job, SLAB_ACCOUNT);
-	zslab_inline = zslab_make("zcp_inline", ZSLAB_INLINE, SLAB_ACCOUNT);
+	/* What users' bytes are copied into has to be declared as such. */
+	zslab_inline = kmem_cache_create_usercopy("zcp_inline", ZSLAB_INLINE, 0,
+						  SLAB_ACCOUNT | SLAB_NO_MERGE,
+						  0, ZSLAB_INLINE, NULL);
 	zslab_batch = zslab_make("zcp_batch", sizeof(struct zbatch), 0);
 	if (zslab_link && zslab_job && zslab_inline && zslab_batch)
 		return 0;

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Sending pages by reference. Kernels with kernel_sendpage() take one page
+ * Sending pages by reference. Kernels with sendpage operations take one page
  * run at a time; later ones take a whole bvec iterator. The MSG_SPLICE_PAGES
  * macro says nothing: 6.1 stable defines it, but its TCP ignores it and would
  * copy.
  */
+#include <net/sock.h>
+#include <net/tcp.h>
+
 #include "compat.h"
 
 #ifdef ZCP_HAVE_KERNEL_SENDPAGE
@@ -12,9 +15,12 @@
 ssize_t zcp_send_pages(struct socket *sock, struct bio_vec *bv,
 		       unsigned int nr, size_t bytes, int flags)
 {
+	struct sock *sk = sock->sk;
 	ssize_t sent = 0;
 	unsigned int i;
 
+	/* Once for the batch: a call for each page would take it 256 times. */
+	lock_sock(sk);
 	for (i = 0; i < nr; i++) {
 		int f = flags;
 		int n;
@@ -26,14 +32,17 @@ ssize_t zcp_send_pages(struct socket *sock, struct bio_vec *bv,
 		 * Runs are never joined across folios here: one reference is
 		 * taken for each call, on the compound page.
 		 */
-		n = kernel_sendpage(sock, bv[i].bv_page, bv[i].bv_offset,
-				    bv[i].bv_len, f);
-		if (n < 0)
-			return sent ? sent : n;
+		n = tcp_sendpage_locked(sk, bv[i].bv_page, bv[i].bv_offset,
+					bv[i].bv_len, f);
+		if (n < 0) {
+			sent = sent ?: n;
+			break;
+		}
 		sent += n;
 		if (n < bv[i].bv_len)
 			break;
 	}
+	release_sock(sk);
 	return sent;
 }
 
