@@ -100,7 +100,7 @@ static int zxfer_check(const struct zcp_xfer *req)
 int zxfer(struct zcp_xfer *req)
 {
 	bool wait = !(req->flags & ZCP_XFER_NONBLOCK);
-	struct zxfer *x;
+	struct zxfer x = {};
 	int ret;
 
 	req->done = 0;
@@ -111,68 +111,61 @@ int zxfer(struct zcp_xfer *req)
 	if (ret)
 		return ret;
 
-	x = kzalloc(sizeof(*x), GFP_KERNEL_ACCOUNT);
-	if (!x)
+	x.batch = kmem_cache_alloc(zslab_batch, GFP_KERNEL);
+	if (!x.batch)
 		return -ENOMEM;
-	x->batch = kmem_cache_alloc(zslab_batch, GFP_KERNEL);
-	if (!x->batch) {
-		ret = -ENOMEM;
-		goto out_free;
-	}
 
-	x->push.sock = sockfd_lookup(req->out_fd, &ret);
-	if (!x->push.sock)
+	x.push.sock = sockfd_lookup(req->out_fd, &ret);
+	if (!x.push.sock)
 		goto out_batch;
-	ret = zsock_check(x->push.sock);
+	ret = zsock_check(x.push.sock);
 	/* A connection that has ended says so by itself, as for sendfile(2). */
-	if (ret == -ENOTCONN && READ_ONCE(x->push.sock->sk->sk_shutdown))
+	if (ret == -ENOTCONN && READ_ONCE(x.push.sock->sk->sk_shutdown))
 		ret = 0;
 	if (ret)
 		goto out_sock;
 
-	x->file = fget(req->in_fd);
-	if (!x->file) {
+	x.file = fget(req->in_fd);
+	if (!x.file) {
 		ret = -EBADF;
 		goto out_sock;
 	}
-	ret = zsource_check(x->file);
+	ret = zsource_check(x.file);
 	if (ret)
 		goto out_file;
 
-	x->pos = req->offset;
-	x->left = req->count;
-	ret = rw_verify_area(READ, x->file, &x->pos,
-			     min_t(u64, x->left, MAX_RW_COUNT));
+	x.pos = req->offset;
+	x.left = req->count;
+	ret = rw_verify_area(READ, x.file, &x.pos,
+			     min_t(u64, x.left, MAX_RW_COUNT));
 	if (ret)
 		goto out_file;
 
-	if (x->push.sock->file->f_flags & O_NONBLOCK)
+	if (x.push.sock->file->f_flags & O_NONBLOCK)
 		wait = false;
-	x->more = req->flags & ZCP_XFER_MORE;
-	x->push.count = &x->count;
-	x->push.mode = req->mode;
-	x->push.small = x->left < READ_ONCE(zcp_small_bytes);
-	x->push.flags = wait ? 0 : MSG_DONTWAIT;
-	zsource_ra_init(&x->ra, x->file);
-	x->ra.prev_pos = x->pos ? x->pos - 1 : -1;
+	x.more = req->flags & ZCP_XFER_MORE;
+	x.push.count = &x.count;
+	x.push.mode = req->mode;
+	x.push.small = x.left < READ_ONCE(zcp_small_bytes);
+	x.push.flags = wait ? 0 : MSG_DONTWAIT;
+	zsource_ra_init(&x.ra, x.file);
+	x.ra.prev_pos = x.pos ? x.pos - 1 : -1;
 
-	ret = zxfer_run(x);
-	if (ret == -EOPNOTSUPP && x->push.refused)
-		req->copy_reason = x->push.refused;
+	ret = zxfer_run(&x);
+	if (ret == -EOPNOTSUPP && x.push.refused)
+		req->copy_reason = x.push.refused;
 	else
-		req->copy_reason = zcount_reason(&x->count);
-	req->done = req->count - x->left;
-	req->offset = x->pos;
-	req->bytes_zerocopy = x->count.zerocopy;
-	req->bytes_copied = zcount_copied(&x->count);
+		req->copy_reason = zcount_reason(&x.count);
+	req->done = req->count - x.left;
+	req->offset = x.pos;
+	req->bytes_zerocopy = x.count.zerocopy;
+	req->bytes_copied = zcount_copied(&x.count);
 
 out_file:
-	fput(x->file);
+	fput(x.file);
 out_sock:
-	sockfd_put(x->push.sock);
+	sockfd_put(x.push.sock);
 out_batch:
-	kmem_cache_free(zslab_batch, x->batch);
-out_free:
-	kfree(x);
+	kmem_cache_free(zslab_batch, x.batch);
 	return ret;
 }
