@@ -414,6 +414,35 @@ static bool zlink_wait_for_room(struct zlink *link, struct zjob *job)
 	return zlink_arm(link, false);
 }
 
+/**
+ * zlink_has_next() - Does another job follow?
+ * @link: the link
+ * @job: its current job
+ */
+bool zlink_has_next(struct zlink *link, const struct zjob *job)
+{
+	bool next;
+
+	spin_lock(&link->lock);
+	next = !list_is_last(&job->entry, &link->queue);
+	spin_unlock(&link->lock);
+	return next;
+}
+
+/**
+ * zlink_flush() - No more bytes come for now: let TCP send the last
+ * @link: a link that is not closed; the caller is its runner
+ *
+ * Whatever was announced, unless it is the rest of a job that has begun.
+ */
+void zlink_flush(struct zlink *link)
+{
+	if (!link->more || (link->current_job && link->current_job->sent))
+		return;
+	zcp_flush(link->sock);
+	link->more = false;
+}
+
 /* One turn of the runner. */
 static void zlink_turn(struct zlink *link, bool may_read, s64 *quota,
 		       struct zbatch **batch)
@@ -428,10 +457,10 @@ static void zlink_turn(struct zlink *link, bool may_read, s64 *quota,
 
 	for (;;) {
 		if (test_bit(ZLINK_CLOSED, &link->bits))
-			break;
+			return;
 		if (test_bit(ZLINK_ENDING, &link->bits)) {
 			zlink_close(link);
-			break;
+			return;
 		}
 		if (zlink_reap(link))
 			link->delay = ZDELAY_MIN;
@@ -444,6 +473,7 @@ static void zlink_turn(struct zlink *link, bool may_read, s64 *quota,
 		}
 		job = zlink_begin(link);
 		if (!job) {
+			zlink_flush(link);
 			if (zlink_arm(link, false))
 				continue;
 			break;
@@ -506,6 +536,7 @@ static void zlink_turn(struct zlink *link, bool may_read, s64 *quota,
 		}
 		break;
 	}
+	zlink_flush(link);
 }
 
 /**
@@ -613,7 +644,8 @@ int zlink_cancel_job(struct zlink *link, struct zjob *job, u32 *cancelled)
 	/* The runner stops at its next step; when there is none, be it. */
 	if (zlink_wait_run(link))
 		return -EINTR;
-	zlink_end_job(link, job, ZCP_STATE_CANCELLED, ECANCELED);
+	if (zlink_end_job(link, job, ZCP_STATE_CANCELLED, ECANCELED))
+		zlink_flush(link);
 	zlink_end_run(link);
 	*cancelled = ours && job->state == ZCP_STATE_CANCELLED;
 	return 0;
@@ -633,9 +665,11 @@ int zlink_cancel_all(struct zlink *link, u32 *cancelled, u64 *bytes)
 	*bytes = 0;
 	if (zlink_wait_run(link))
 		return -EINTR;
-	if (!test_bit(ZLINK_CLOSED, &link->bits))
+	if (!test_bit(ZLINK_CLOSED, &link->bits)) {
 		zlink_finish_all(link, zlink_una(link), ZCP_STATE_CANCELLED,
 				 ECANCELED, cancelled, bytes);
+		zlink_flush(link);
+	}
 	zlink_end_run(link);
 	return 0;
 }

@@ -203,7 +203,7 @@ static ssize_t zseg_push_file(struct zjob *job, struct zseg *seg,
 		.pos = seg->pos,
 		.nocache = job->nocache,
 	};
-	bool more = zjob_has_more(job);
+	bool more = push->follow || zjob_has_more(job);
 	ssize_t n;
 
 	if (seg->to_eof) {
@@ -254,7 +254,8 @@ static ssize_t zseg_push_inline(struct zjob *job, struct zseg *seg,
 	size_t len = min_t(u64, seg->left, room);
 
 	return zpush_data(push, seg->data + seg->pos, len,
-			  len < seg->left || zjob_has_more(job));
+			  len < seg->left || push->follow ||
+			  zjob_has_more(job));
 }
 
 /* How many bytes limits and the job's rate let it send, or why none. */
@@ -365,12 +366,16 @@ enum zpush_result zjob_push(struct zjob *job, struct zbatch *batch,
 		.sock = job->link->sock,
 		.job = job->id,
 		.mode = job->mode,
-		.held = job->held,
+		.held = job->link->more,
 		.flags = MSG_DONTWAIT,
 	};
 	struct mem_cgroup *old_memcg;
+	struct zlink *link = job->link;
 	enum zpush_result result;
 	const struct cred *old;
+
+	/* A turn that may wait for a disk lets no bytes wait with it. */
+	push.follow = !may_read && !job->pace.rate && zlink_has_next(link, job);
 
 	if (may_read && (current->flags & PF_KTHREAD) &&
 	    job->seg < job->nr_segs && job->segs[job->seg].file)
@@ -379,25 +384,19 @@ enum zpush_result zjob_push(struct zjob *job, struct zbatch *batch,
 	old = override_creds(job->cred);
 	old_memcg = set_active_memcg(job->memcg);
 	result = zjob_push_segments(job, &push, batch, quota, may_read);
-	/* No more bytes come, whatever was announced: let TCP send the last. */
-	if (push.held && (result == ZPUSH_SENT || result == ZPUSH_STOPPED ||
-			  result == ZPUSH_FAILED))
-		zcp_flush(push.sock);
-	job->held = push.held;
+	link->more = push.held;
 	set_active_memcg(old_memcg);
 	revert_creds(old);
 
 	if (result == ZPUSH_SENT) {
-		struct sock *sk = job->link->sk;
-
-		spin_lock(&job->link->lock);
+		spin_lock(&link->lock);
 		job->total = job->sent;
 		if (!job->pushed)
-			job->end_seq = READ_ONCE(tcp_sk(sk)->write_seq);
+			job->end_seq = READ_ONCE(tcp_sk(link->sk)->write_seq);
 		job->pushed = true;
 		job->sent_ns = ktime_to_ns(ktime_sub(ktime_get(),
 						     job->submitted));
-		spin_unlock(&job->link->lock);
+		spin_unlock(&link->lock);
 	}
 	return result;
 }

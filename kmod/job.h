@@ -58,7 +58,6 @@ struct zseg {
  * @seg: the current segment; written by the runner only
  * @end_seq: TCP sequence after the last byte that was sent
  * @pushed: @end_seq is valid
- * @held: the last bytes were announced to have successors
  * @error: errno of a final state, positive
  * @cred: the submitter's, for reads and sends in workers
  * @memcg: the submitter's memory cgroup: pays for pages that are read in
@@ -100,7 +99,6 @@ struct zjob {
 	bool cancel;
 	bool io;
 	bool pushed;
-	bool held;
 	u8 flags;
 	u32 nr_segs;
 	u32 seg;

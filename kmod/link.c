@@ -225,6 +225,7 @@ u32 zlink_close(struct zlink *link)
 
 	zlink_finish_all(link, zlink_una(link), ZCP_STATE_CANCELLED, ECANCELED,
 			 &nr, &bytes);
+	zlink_flush(link);
 
 	spin_lock(&link->lock);
 	link->sk = NULL;

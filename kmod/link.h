@@ -45,6 +45,7 @@ enum {
  * @current_job: the first of @queue, when the runner has begun with it
  * @inflight: bytes of jobs that were sent and are not known to be acked; also
  *	in zctx.inflight and zuser.inflight
+ * @more: the last bytes were announced to have successors; the runner's
  * @last_seq: TCP sequence after the last byte that was sent for a job
  * @bits: ZLINK_*
  * @ack_seq: the sequence number that the runner waits to see acknowledged
@@ -95,6 +96,7 @@ struct zlink {
 	struct zjob *current_job;
 	u64 inflight;
 	u32 last_seq;
+	bool more;
 
 	unsigned long bits;
 	u32 ack_seq;
@@ -149,6 +151,8 @@ void zlink_finish_all(struct zlink *link, u32 una, u8 state, int error,
 void zlink_charge(struct zlink *link, u64 bytes, u32 seq);
 s64 zlink_room(const struct zlink *link);
 u32 zlink_una(const struct zlink *link);
+void zlink_flush(struct zlink *link);
+bool zlink_has_next(struct zlink *link, const struct zjob *job);
 u64 zlink_job_acked(struct zlink *link, const struct zjob *job);
 
 #endif /* ZCP_LINK_H */

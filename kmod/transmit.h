@@ -45,6 +45,7 @@ struct zbatch {
  * @mode: enum zcp_mode
  * @small: copy, because that is cheaper
  * @flags: MSG_DONTWAIT, or 0 in a caller that may wait
+ * @follow: another job follows at once
  * @held: the last bytes were announced to have successors
  * @refused: after -EOPNOTSUPP the enum zcp_reason of the copy that mode
  *	zerocopy forbids
@@ -56,6 +57,7 @@ struct zpush {
 	struct zcount *count;
 	u32 mode;
 	bool small;
+	bool follow;
 	bool held;
 	int flags;
 	u32 refused;

@@ -7,6 +7,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -233,6 +236,55 @@ TEST_F_TIMEOUT(fair, thousands_of_jobs, 400)
 	for (i = 0; i < N; i++)
 		zt_close(&conn[i]);
 	close(listener);
+	close(file);
+}
+
+/*
+ * Jobs that follow each other on a link share packets, and the end of the last
+ * one waits for nothing.
+ */
+TEST_F_TIMEOUT(fair, jobs_share_packets, 240)
+{
+	enum { N = 50, LEN = 1000 };
+	int file = zt_file(&self->box, 1, N * LEN), one = 1, unsent = -1, i;
+	struct zcp_submit submit = { .size = sizeof(submit) };
+	struct zcp_segment seg[N];
+	struct zcp_job job[N];
+	struct zcp_event event;
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+	struct zt_conn conn;
+	struct zt_sink sink;
+	uint32_t link;
+
+	zt_connect(&conn, 0, 0);
+	zt_need(!setsockopt(conn.tx, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)));
+	link = zt_link(self->ctx, conn.tx);
+	for (i = 0; i < N; i++) {
+		seg[i] = zt_range(file, i * LEN, LEN);
+		job[i] = zt_job(link, &seg[i], 1);
+	}
+	submit.jobs = (uintptr_t)job;
+	submit.nr_jobs = N;
+	submit.job_size = sizeof(job[0]);
+	ASSERT_EQ(0, ioctl(self->ctx, ZCP_IOC_SUBMIT, &submit));
+	ASSERT_EQ(N, submit.accepted);
+	zt_need(!ioctl(conn.tx, SIOCOUTQNSD, &unsent));
+	EXPECT_EQ(0, unsent);
+	zt_need(!getsockopt(conn.tx, IPPROTO_TCP, TCP_INFO, &info, &len));
+	EXPECT_LE(info.tcpi_data_segs_out, N / 5);
+
+	zt_sink_start(&sink, conn.rx, N * LEN);
+	zt_sink_join(&sink);
+	EXPECT_EQ(-1, zt_mismatch(sink.buf, sink.len, 1, 0));
+	zt_sink_free(&sink);
+	for (i = 0; i < N; i++) {
+		zt_event(self->ctx, &event);
+		EXPECT_EQ(job[i].id, event.job);
+		EXPECT_EQ(ZCP_STATE_DONE, event.state);
+		EXPECT_EQ(LEN, event.bytes_sent);
+	}
+	zt_close(&conn);
 	close(file);
 }
 

@@ -359,7 +359,10 @@ struct zcp_segment {
  * ZCP_JOB_NOCACHE: leave the page cache as it was found. Pages that this job
  * caused to be read are dropped when the peer has acknowledged them, unless
  * they are dirty, mapped, or in use by somebody else; pages that were there
- * before stay, and are not marked as used.
+ * before stay, and are not marked as used. The event of such a job may come up
+ * to 100 ms after the last acknowledgment, while packets still hold pages.
+ * EOPNOTSUPP with %ZCP_COMPLETE_SENT, and for files whose reads are not plain
+ * page-cache reads (overlayfs, FUSE, NFS, encrypted …).
  */
 #define ZCP_JOB_NOCACHE		(1U << 0)
 
@@ -375,10 +378,10 @@ struct zcp_segment {
  * @user_data: Given back in the event and the status.
  * @id: Out: the job's id, unique while the module is loaded, never 0. It is
  *	0 when the job was refused after its id had been written.
- * @rate: Bytes per second at most, 0 for as fast as possible. Counts from the
- *	job's first byte, headers included; a burst is at most 2 ms of the rate,
- *	or one page where that is more. A job that could not keep up does not
- *	catch up.
+ * @rate: Bytes per second at most, up to 2^40 (more is EINVAL), 0 for as fast
+ *	as possible. Counts from the job's first byte, headers included; a burst
+ *	is at most 2 ms of the rate, or one page where that is more. A job that
+ *	could not keep up does not catch up.
  */
 struct zcp_job {
 	__u32 size;
