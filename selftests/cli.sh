@@ -69,6 +69,15 @@ usage_errors() {
 		"send --length 1k $tmp/file 127.0.0.1:9" "send --wait never $tmp/file 127.0.0.1:9" \
 		"send --interval 0 $tmp/file 127.0.0.1:9" "send --nosuch $tmp/file 127.0.0.1:9" \
 		"send $tmp/file 127.0.0.1:9 --header" "send $tmp/file 127.0.0.1:99999" \
+		"send --rate 0 $tmp/file 127.0.0.1:9" "send --rate fast $tmp/file 127.0.0.1:9" \
+		"send --rate -1 $tmp/file 127.0.0.1:9" "send --rate 1kB $tmp/file 127.0.0.1:9" \
+		"send --rate 2Ti $tmp/file 127.0.0.1:9" "send $tmp/file 127.0.0.1:9 --rate" \
+		"send --nocache --wait sent $tmp/file 127.0.0.1:9" \
+		"send --streams 0 $tmp/file 127.0.0.1:9" "send --streams 65 $tmp/file 127.0.0.1:9" \
+		"send --streams x $tmp/file 127.0.0.1:9" "send $tmp/file 127.0.0.1:9 --streams" \
+		"send --streams 2 --header x $tmp/file 127.0.0.1:9" \
+		"send --streams 2 --trailer x $tmp/file 127.0.0.1:9" \
+		'recv --streams 1' 'recv --streams -o - 1' \
 		'recv' 'recv 1 2' 'recv --nosuch 1' 'recv x' 'show' 'show x' 'show 1 2' 'cancel' \
 		'cancel x' 'caps' 'caps x' 'info x' 'list x' 'doctor x'; do
 		# shellcheck disable=SC2086 # words
@@ -191,10 +200,11 @@ wait_sent() {
 
 # Starts a send that cannot end, with lines of progress: sets $sender.
 start_stalled() {
-	local try
+	local try joining=()
 
+	[[ " $* " != *' --streams '* ]] || joining=(--streams)
 	truncate -s 1G "$tmp/large"
-	receive -o /dev/null || return 1
+	receive "${joining[@]}" -o /dev/null || return 1
 	kill -STOP "$receiver"
 	zcpctl send "$@" --interval 0.2 "$tmp/large" "127.0.0.1:$port" >"$tmp/out" 2>"$tmp/err" &
 	sender=$!
@@ -216,10 +226,11 @@ interval_lines() {
 	stop
 }
 
+# Options of send may be given: interrupted [OPTION...]
 interrupted() {
 	local status=0
 
-	start_stalled --json || return 1
+	start_stalled --json "$@" || return 1
 	kill -INT "$sender"
 	wait "$sender" || status=$?
 	same 1 $status "exit status" && valid_json "$tmp/out" &&
@@ -234,6 +245,163 @@ interrupted() {
 	fi
 	same 104 "$(json errno "$tmp/recv.json")" "errno of the receiver" &&
 		[ "$(json bytes "$tmp/recv.json")" -le "$(json bytes "$tmp/out")" ]
+}
+
+# The same as deliver, in parts: deliver_streams N SHA256 [OPTION...] FILE
+deliver_streams() {
+	local streams=$1 want=$2
+
+	shift 2
+	receive --streams -o "$tmp/got" || return 1
+	zcpctl send --json --streams "$streams" "$@" "127.0.0.1:$port" >"$tmp/send.json" \
+		2>"$tmp/send.err" || {
+		echo "zcpctl send --streams $streams $*: status $?"
+		cat "$tmp/send.json" "$tmp/send.err"
+		return 1
+	}
+	received && valid_json "$tmp/send.json" && valid_json "$tmp/recv.json" &&
+		empty "$tmp/send.err" &&
+		same "done" "$(json state "$tmp/send.json")" state &&
+		same "$want" "$(json sha256 "$tmp/recv.json")" "sha256 of $*" &&
+		same "$want" "$(digest "$tmp/got")" "sha256 of what is in the file" &&
+		same "$streams" "$(json streams "$tmp/recv.json")" streams &&
+		same "$(json bytes "$tmp/send.json")" "$(json bytes "$tmp/recv.json")" bytes &&
+		same "$(json bytes "$tmp/send.json")" "$(json bytes_acked "$tmp/send.json")" acked
+}
+
+# The parts of the last transfer are N, and all of it: parts_of N
+parts_of() {
+	python3 -c '
+import json, sys
+o = json.load(open(sys.argv[1]))
+at = 0
+for s in o["streams"]:
+	assert s["offset"] == at and s["length"] == s["bytes"] == s["bytes_acked"], s
+	assert s["state"] == "done" and s["bytes_zerocopy"] + s["bytes_copied"] == s["bytes"], s
+	at += s["length"]
+assert at == o["bytes"] and len(o["streams"]) == int(sys.argv[2]), o
+assert len({s["job"] for s in o["streams"]}) == len(o["streams"]), o
+for key in ("bytes_zerocopy", "bytes_copied"):
+	assert sum(s[key] for s in o["streams"]) == o[key], key' "$tmp/send.json" "$1"
+}
+
+streams() {
+	local n
+
+	for n in 2 3 4 64; do
+		deliver_streams $n "$sum" "$tmp/file" && parts_of $n &&
+			same $size "$(json bytes "$tmp/send.json")" bytes || return 1
+	done
+	# None of 64 parts is so short that it is copied; the headers do not count.
+	accounts $size 0 none
+}
+
+streams_of_little() {
+	local bytes
+
+	for bytes in 0 1 3 4097; do
+		head -c $bytes "$tmp/file" >"$tmp/part"
+		deliver_streams 4 "$(digest "$tmp/part")" "$tmp/part" && parts_of 4 &&
+			same $bytes "$(json bytes "$tmp/send.json")" bytes || return 1
+	done
+}
+
+streams_of_a_range() {
+	tail -c +12346 "$tmp/file" | head -c 500001 >"$tmp/part"
+	deliver_streams 3 "$(digest "$tmp/part")" --offset 12345 --length 500001 --mode copy \
+		"$tmp/file" && accounts 0 500001 asked && parts_of 3
+}
+
+one_stream() {
+	deliver "$sum" --streams 1 "$tmp/file" && same "" "$(json streams "$tmp/send.json")" streams &&
+		receive --streams -o "$tmp/got" || return 1
+	zcpctl send --json "$tmp/file" "127.0.0.1:$port" >"$tmp/send.json" 2>"$tmp/send.err"
+	if received; then
+		echo "without a header it was joined"
+		return 1
+	fi
+	grep -q 'header of a stream' "$tmp/recv.err"
+}
+
+streams_text() {
+	receive --streams -o "$tmp/got" &&
+		run 0 send --streams 3 "$tmp/file" "127.0.0.1:$port" && received &&
+		empty "$tmp/err" && same 1 "$(wc -l <"$tmp/out")" lines &&
+		grep -q "$size bytes.*, 3 streams$" "$tmp/out"
+}
+
+streams_interrupted() {
+	interrupted --streams 3
+}
+
+streams_too_short() {
+	receive --streams -o "$tmp/got" &&
+		run 1 send --json --streams 3 --length $((size + 1)) "$tmp/file" \
+			"127.0.0.1:$port" &&
+		same 61 "$(json errno "$tmp/out")" errno &&
+		same 1 "$(wc -l <"$tmp/err")" "lines of error" && grep -q "$tmp/file" "$tmp/err" ||
+		return 1
+	if received; then
+		echo "the receiver takes it for complete"
+		return 1
+	fi
+}
+
+# The last transfer took LEAST to MOST milliseconds: took LEAST MOST
+took() {
+	local ms=$(($(json end_ns "$tmp/send.json") / 1000000))
+
+	if [ "$ms" -lt "$1" ] || [ "$ms" -ge "$2" ]; then
+		echo "took $ms ms, expected $1 to $2"
+		return 1
+	fi
+}
+
+# A burst of a page or two does not matter to that many bytes.
+rate() {
+	head -c 2000000 /dev/urandom >"$tmp/part"
+	deliver "$(digest "$tmp/part")" --rate 1M "$tmp/part" && took 1800 6000 &&
+		same 1000000 "$(json rate "$tmp/send.json")" rate &&
+		deliver "$(digest "$tmp/part")" --rate 4Mi "$tmp/part" && took 400 4000 &&
+		same 4194304 "$(json rate "$tmp/send.json")" rate &&
+		deliver_streams 4 "$(digest "$tmp/part")" --rate 1M "$tmp/part" && took 1800 6000
+}
+
+# Only what a transfer has brought into the page cache is dropped, and counted. On
+# one machine the last packets may hold pages for longer than that.
+nocache_of_a_disk() {
+	local cached=24002560 dropped part
+
+	truncate -s 64M "$tmp/image" && mkfs.ext4 -q "$tmp/image" && mkdir "$tmp/mnt" &&
+		mount -o loop "$tmp/image" "$tmp/mnt" &&
+		head -c 24000001 /dev/urandom >"$tmp/mnt/file" || return 1
+	part=$(digest "$tmp/mnt/file")
+	sync
+	echo 3 >/proc/sys/vm/drop_caches
+	deliver "$part" --nocache "$tmp/mnt/file" || return 1
+	dropped=$(json bytes_dropped "$tmp/send.json")
+	if [ "$dropped" -le $((cached / 2)) ] || [ "$dropped" -gt $cached ]; then
+		echo "$dropped bytes of a cold file were dropped, of $cached"
+		return 1
+	fi
+	deliver_streams 3 "$part" --nocache "$tmp/mnt/file" &&
+		[ "$(json bytes_dropped "$tmp/send.json")" -gt 0 ] &&
+		deliver "$part" "$tmp/mnt/file" &&
+		same 0 "$(json bytes_dropped "$tmp/send.json")" "dropped without --nocache" &&
+		deliver "$part" --nocache "$tmp/mnt/file" &&
+		same 0 "$(json bytes_dropped "$tmp/send.json")" "dropped of a hot file" &&
+		umount "$tmp/mnt"
+}
+
+# What the last test may have left mounted, in a namespace of its own.
+cleanup() {
+	! mountpoint -q "$tmp/mnt" || umount -l "$tmp/mnt"
+}
+
+nocache() {
+	deliver "$sum" --nocache "$tmp/file" && same true "$(json nocache "$tmp/send.json")" nocache &&
+		accounts $size 0 none && [ "$(json bytes_dropped "$tmp/send.json")" -le $size ] &&
+		deliver_streams 3 "$sum" --nocache "$tmp/file" && accounts $size 0 none
 }
 
 # NAME ERRNO ARGUMENT...: exit status 1, one line on stderr, the errno in JSON.
@@ -289,6 +457,7 @@ caps_of_loopback() {
 info_and_list() {
 	run 0 info && empty "$tmp/err" && run 0 info --json && valid_json "$tmp/out" &&
 		[ "$(json max_links "$tmp/out")" -ge 1000 ] &&
+		grep -q '"features":\["nocache","rate"\]' "$tmp/out" &&
 		run 0 list && empty "$tmp/err" && run 0 list --json && valid_json "$tmp/out" &&
 		same '[]' "$(cat "$tmp/out")" list
 }
@@ -338,6 +507,20 @@ check "cli: --mode auto, zerocopy, copy" modes
 check "cli: --wait sent" wait_sent
 check "cli: --interval" interval_lines
 check "cli: SIGINT cancels" interrupted
+check "cli: --streams 2, 3, 4, 64: digests equal, and the parts are the whole" streams
+check "cli: --streams 4 of files with less than that many pages" streams_of_little
+check "cli: --streams of a range" streams_of_a_range
+check "cli: --streams 1 has no header; recv --streams wants one" one_stream
+check "cli: --streams: one line of text" streams_text
+check "cli: --streams: SIGINT cancels all" streams_interrupted
+check "cli: --streams: file shorter than --length" streams_too_short
+check "cli: --rate" rate
+check "cli: --nocache" nocache
+if [ -z "$(missing mkfs.ext4)" ]; then
+	check "cli: --nocache: dropped is what was brought in" nocache_of_a_disk
+else
+	skip "cli: --nocache: dropped is what was brought in" "needs mkfs.ext4 (e2fsprogs)"
+fi
 check "cli: failures exit with 1, one line, errno in JSON" failures
 check "cli: file shorter than --length" too_short_a_file
 check "cli: peer resets" peer_resets

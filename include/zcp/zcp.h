@@ -291,10 +291,15 @@ ZCP_API int zcp_transfer(struct zcp_ctx *ctx, struct zcp_xfer *xfer);
  * @mode: enum zcp_mode.
  * @complete: enum zcp_complete.
  * @interval_ms: In milliseconds; 0 means 200.
- * @reserved: Must be 0.
+ * @flags: ZCP_JOB_*, or 0. Since: 0.2.0.
+ * @rate: Bytes per second at most, header and trailer included; 0 for as fast
+ *	as possible. Since: 0.2.0.
  *
- * The defaults are no header, no trailer, no callback, mode auto, and to wait
- * until the peer has acknowledged every byte.
+ * The defaults are no header, no trailer, no callback, mode auto, no flags, no
+ * rate, and to wait until the peer has acknowledged every byte. A kernel that
+ * cannot do what @flags or @rate ask for is not given the job: -EOPNOTSUPP,
+ * with the features it lacks in the result. A library that is older than these
+ * two members refuses them: flags with -EOPNOTSUPP, a rate with -E2BIG.
  *
  * Since: 0.1
  */
@@ -310,7 +315,8 @@ struct zcp_send_opts {
 	uint32_t mode;
 	uint32_t complete;
 	uint32_t interval_ms;
-	uint32_t reserved;
+	uint32_t flags;
+	uint64_t rate;
 };
 
 /**
@@ -318,7 +324,8 @@ struct zcp_send_opts {
  * @ZCP_STAGE_NONE: Its arguments were refused.
  * @ZCP_STAGE_OPEN: The device could not be opened.
  * @ZCP_STAGE_LINK: The socket was refused.
- * @ZCP_STAGE_SUBMIT: The job was refused.
+ * @ZCP_STAGE_SUBMIT: The job was refused, by the kernel, or by the library for
+ *	a feature that this kernel does not have.
  * @ZCP_STAGE_JOB: The job was accepted; its outcome is known unless @state is
  *	0.
  *
@@ -360,6 +367,10 @@ enum zcp_stage {
  * @mss: Maximum segment size then, in bytes.
  * @reserved: 0.
  * @path_ifname: The egress device's name.
+ * @bytes_dropped: With %ZCP_JOB_NOCACHE: bytes of page cache that had been
+ *	given back when the job ended. Since: 0.2.0.
+ * @missing: With EOPNOTSUPP: the ZCP_FEATURE_* that the options need and this
+ *	kernel does not have. Since: 0.2.0.
  *
  * Since: 0.1
  */
@@ -388,6 +399,8 @@ struct zcp_result {
 	uint32_t mss;
 	uint32_t reserved;
 	char path_ifname[ZCP_IFNAMSIZ];
+	uint64_t bytes_dropped;
+	uint64_t missing;
 };
 
 /**
@@ -404,8 +417,9 @@ struct zcp_result {
  *
  * Return: 0 when the job is done; -ECANCELED when the callback cancelled it;
  * -ENODATA when the file ends before an exact length does; -EOPNOTSUPP when
- * mode zerocopy was refused, with the reason in @result; else the -errno of
- * the refusal or of the job.
+ * mode zerocopy was refused, with the reason in @result, or when this kernel
+ * lacks a feature that the options need, with the feature in @result; else the
+ * -errno of the refusal or of the job.
  * Since: 0.1
  */
 ZCP_API int zcp_send_file(int sock, int fd, uint64_t offset, uint64_t length,
@@ -479,6 +493,15 @@ ZCP_API const char *zcp_complete_name(uint32_t complete);
  * Since: 0.1
  */
 ZCP_API int zcp_complete_parse(const char *name, uint32_t *complete);
+
+/**
+ * zcp_feature_name() - The name of an optional ability
+ * @feature: One of ZCP_FEATURE_*, a bit of zcp_info.features.
+ *
+ * Return: "nocache" or "rate"; "unknown" for any other value. Valid for ever.
+ * Since: 0.2.0
+ */
+ZCP_API const char *zcp_feature_name(uint64_t feature);
 
 #ifdef __cplusplus
 }

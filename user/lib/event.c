@@ -116,6 +116,16 @@ static int event_read(const struct zcp_ctx *ctx, struct zcp_event *events, unsig
 	}
 }
 
+int zcp_event_wait(const struct zcp_ctx *ctx, int timeout_ms)
+{
+	int saved = errno;
+	int ret;
+
+	ret = wait_readable(ctx, timeout_ms);
+	errno = saved;
+	return ret;
+}
+
 int zcp_event_read(struct zcp_ctx *ctx, struct zcp_event *events, unsigned int max, int timeout_ms)
 {
 	int saved = errno;

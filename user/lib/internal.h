@@ -26,6 +26,12 @@ struct zcp_ctx {
  */
 int zcp_opts_get(void *opts, size_t known, const void *user);
 
+/*
+ * Wait until an event can be read: 1, 0 when the time is over, or -errno. A
+ * negative time has no end.
+ */
+int zcp_event_wait(const struct zcp_ctx *ctx, int timeout_ms);
+
 static inline int zcp_ioctl(const struct zcp_ctx *ctx, unsigned long cmd, void *arg)
 {
 	int saved = errno;

@@ -49,8 +49,15 @@ static const char *const completes[] = {
 	[ZCP_COMPLETE_SENT] = "sent",
 };
 
+static const char *const features[] = {
+	"nocache",
+	"rate",
+};
+
 /* clang-format on */
 
+_Static_assert(ZCP_FEATURE_NOCACHE == 1ULL << 0 && ZCP_FEATURE_RATE == 1ULL << 1,
+	       "features are named in the order of their bits");
 _Static_assert(COUNT(reasons) == ZCP_REASON_COUNT, "a name for every reason");
 
 static const char *name_of(const char *const *names, size_t count, uint32_t value)
@@ -104,4 +111,12 @@ const char *zcp_complete_name(uint32_t complete)
 int zcp_complete_parse(const char *name, uint32_t *complete)
 {
 	return parse(completes, COUNT(completes), name, complete);
+}
+
+const char *zcp_feature_name(uint64_t feature)
+{
+	for (size_t i = 0; i < COUNT(features); i++)
+		if (feature == 1ULL << i)
+			return features[i];
+	return "unknown";
 }

@@ -40,9 +40,29 @@ static int report(struct zcp_ctx *ctx, uint64_t job, const struct zcp_send_opts 
 	return opts->progress(&status, opts->arg);
 }
 
+/*
+ * The event, as zcp_event_read() does it. What the page cache got back is only
+ * in the status, which is there until the event has been read.
+ */
+static int next_event(struct zcp_ctx *ctx, uint64_t job, const struct zcp_send_opts *opts,
+		      struct zcp_event *event, int timeout_ms, struct zcp_result *r)
+{
+	struct zcp_status status = { .size = sizeof(status) };
+	int ret;
+
+	if (opts->flags & ZCP_JOB_NOCACHE) {
+		ret = zcp_event_wait(ctx, timeout_ms);
+		if (ret <= 0)
+			return ret;
+		if (!zcp_job_status(ctx, job, &status))
+			r->bytes_dropped = status.bytes_dropped;
+	}
+	return zcp_event_read(ctx, event, 1, timeout_ms);
+}
+
 /* The context has this one job, so its first event is the final one. */
 static int wait_final(struct zcp_ctx *ctx, uint64_t job, const struct zcp_send_opts *opts,
-		      struct zcp_event *event)
+		      struct zcp_event *event, struct zcp_result *r)
 {
 	int64_t interval = opts->interval_ms ? opts->interval_ms : INTERVAL_MS;
 	int64_t next = now_ms() + interval;
@@ -59,7 +79,7 @@ static int wait_final(struct zcp_ctx *ctx, uint64_t job, const struct zcp_send_o
 			if (left > INT_MAX)
 				left = INT_MAX;
 		}
-		ret = zcp_event_read(ctx, event, 1, (int)left);
+		ret = next_event(ctx, job, opts, event, (int)left, r);
 		if (ret > 0)
 			return 0;
 		if (ret < 0 && ret != -EINTR)
@@ -105,6 +125,30 @@ static void take_event(struct zcp_result *r, const struct zcp_event *event)
 	r->position = event->position;
 }
 
+/* An older kernel would refuse these with an errno that has other causes too. */
+static int check_features(struct zcp_ctx *ctx, const struct zcp_send_opts *opts,
+			  struct zcp_result *r)
+{
+	struct zcp_info info = { .size = sizeof(info) };
+	uint64_t needed = 0;
+	int ret;
+
+	if (opts->flags & ZCP_JOB_NOCACHE)
+		needed |= ZCP_FEATURE_NOCACHE;
+	if (opts->rate)
+		needed |= ZCP_FEATURE_RATE;
+	if (!needed)
+		return 0;
+	ret = zcp_ctx_info(ctx, &info);
+	if (ret)
+		return ret;
+	r->missing = needed & ~info.features;
+	if (!r->missing)
+		return 0;
+	r->stage = ZCP_STAGE_SUBMIT;
+	return -EOPNOTSUPP;
+}
+
 static int send_on(struct zcp_ctx *ctx, int sock, struct zcp_job *job,
 		   const struct zcp_send_opts *opts, struct zcp_result *r)
 {
@@ -130,7 +174,7 @@ static int send_on(struct zcp_ctx *ctx, int sock, struct zcp_job *job,
 
 	r->stage = ZCP_STAGE_JOB;
 	r->job = job->id;
-	ret = wait_final(ctx, job->id, opts, &event);
+	ret = wait_final(ctx, job->id, opts, &event, r);
 	if (ret)
 		return ret;
 	take_event(r, &event);
@@ -154,8 +198,6 @@ static int send_file(int sock, int fd, uint64_t offset, uint64_t length,
 	ret = zcp_opts_get(&opts, sizeof(opts), user);
 	if (ret)
 		return ret;
-	if (opts.reserved)
-		return -EOPNOTSUPP;
 	if ((opts.header_len && !opts.header) || (opts.trailer_len && !opts.trailer))
 		return -EINVAL;
 
@@ -165,11 +207,15 @@ static int send_file(int sock, int fd, uint64_t offset, uint64_t length,
 	if (ret)
 		return ret;
 
+	job.flags = opts.flags;
 	job.mode = opts.mode;
 	job.complete = opts.complete;
+	job.rate = opts.rate;
 	job.nr_segments = fill_segments(segments, fd, offset, length, &opts);
 	job.segments = (uintptr_t)segments;
-	ret = send_on(ctx, sock, &job, &opts, r);
+	ret = check_features(ctx, &opts, r);
+	if (!ret)
+		ret = send_on(ctx, sock, &job, &opts, r);
 	zcp_ctx_close(ctx);
 	return ret;
 }

@@ -67,7 +67,9 @@ grep -v zcp_ctx_fd "$user/lib/libzcp.map" >"$tmp/map"
 	>"$tmp/log" 2>&1
 ok $? "a function that is missing in the map is found"
 nm -D --defined-only --with-symbol-versions "$user/lib/libzcp.so" >"$tmp/log" &&
-	grep -q ' T zcp_send_file@@LIBZCP_0.1$' "$tmp/log" && ! grep -q zcp_opts_get "$tmp/log"
+	grep -q ' T zcp_send_file@@LIBZCP_0.1$' "$tmp/log" &&
+	grep -q ' T zcp_feature_name@@LIBZCP_0.2$' "$tmp/log" &&
+	! grep -Eq 'zcp_opts_get|zcp_event_wait' "$tmp/log"
 ok $? "symbols have their version, others are hidden"
 readelf -d "$user/lib/libzcp.so" >"$tmp/log" && grep -q 'SONAME.*\[libzcp\.so\.0\]' "$tmp/log" &&
 	[ "$(grep -c NEEDED "$tmp/log")" -eq 1 ] && grep -q 'NEEDED.*\[libc\.so' "$tmp/log"
@@ -101,6 +103,7 @@ make -s -C "$user" install DESTDIR="$tmp/dest" PREFIX=/opt/zcp >"$tmp/log" 2>&1 
 		./lib/libzcp.so.0
 		./lib/libzcp.so.VERSION
 		./lib/pkgconfig/libzcp.pc
+		./lib/zcp/zcp-bench
 	END
 	diff "$tmp/want" "$tmp/list" >>"$tmp/log"
 ok $? "make install: what goes where"

@@ -120,6 +120,19 @@ run 2 send "$tmp/file" && run 2 send --mode fast f h:1 && run 2 send f nohost &&
 	run 2 send --offset -1 f h:1 && run 2 send --offset 0x1g f h:1 && run 2 send f ::1:80 &&
 	run 2 send --length && run 2 send --interval 0 f h:1 && run 2 send --wait "done" f h:1
 ok $? "send: bad usage"
+good=0
+for rate in 0 -1 x 1x 1kk 1Kb 1.5M '' ' 1' i M 18446744073709551616 16777216T 1025Gi \
+	1099511627777 99999999999999999999999999999999999; do
+	{ run 2 send --rate "$rate" "$tmp/file" h:1 && says err 'is not a value'; } || good=1
+done
+ok $good "send: rates that are none"
+run 2 send --streams 0 f h:1 && run 2 send --streams 65 f h:1 && run 2 send --streams x f h:1 &&
+	run 2 send --streams -1 f h:1 && run 2 send --streams 2 --header x f h:1 &&
+	says err 'takes no --header' && run 2 send --trailer x --streams 2 f h:1 &&
+	run 2 send --nocache --wait sent f h:1 && says err 'needs --wait acked'
+ok $? "send: streams that cannot be, options that do not go together"
+run 2 recv --streams 1 && says err 'needs -o FILE' && run 2 recv --streams -o - 1
+ok $? "recv: streams need a file"
 run 2 recv && run 2 recv 1 2 && run 2 recv -x 1 && says err '-x is not an option'
 ok $? "recv: bad usage"
 run 2 show && run 2 show abc && run 2 cancel 1x && run 2 list 1 && run 2 info --js=1 &&
@@ -185,7 +198,11 @@ wait "$receiver"
 
 # The verbs that ask the device.
 mocked 0 info --json &&
-	json 'o["max_inline"] == 65536 and o["modes"] == ["auto", "zerocopy", "copy"]'
+	json 'o["max_inline"] == 65536 and o["modes"] == ["auto", "zerocopy", "copy"] and
+		o["features"] == ["nocache", "rate"] and o["feature_bits"] == 3' &&
+	mocked 0 info && says out '^features: +nocache rate$' &&
+	ZCP_MOCK_FEATURES=0x102 mocked 0 info && says out '^features: +rate unknown$' &&
+	ZCP_MOCK_FEATURES=0 mocked 0 info --json && json 'o["features"] == []'
 ok $? "info"
 mocked 0 list --json && [ "$(cat "$tmp/out")" = "[]" ] && mocked 0 list &&
 	says out '^ *JOB  STATE'
@@ -285,5 +302,225 @@ mocked 1 send --header @"$tmp/long" "$tmp/file" 127.0.0.1:1 && says err '65536 b
 ok $? "send: the header is too long"
 mocked 1 send "$tmp/file" 127.0.0.1:1 && says err 'Connection refused'
 ok $? "send: nobody there"
+
+# What a job may have since 0.2.0.
+receiver --once -o "$tmp/got" &&
+	mocked 0 send --json --rate 300k "$tmp/file" 127.0.0.1:"$port" && wait "$receiver" &&
+	cmp -s "$tmp/file" "$tmp/got" &&
+	json 'o["rate"] == 300000 and 0.95 < o["seconds"] < 5 and not o["nocache"]'
+ok $? "send --rate"
+good=0
+for rate in 1099511627776=1Ti 1000000000000=1T 2000000=2M 2097152=2Mi 3000=3K 3072=3Ki 9=9; do
+	{ receiver --once -o "$tmp/got" &&
+		mocked 0 send --json --length 1 --rate "${rate#*=}" "$tmp/file" \
+			127.0.0.1:"$port" && wait "$receiver" &&
+		json 'o["rate"] == '"${rate%=*}"; } || good=1
+done
+ok $good "send --rate: what the suffixes mean"
+receiver --once -o "$tmp/got" &&
+	mocked 0 send --nocache "$tmp/file" 127.0.0.1:"$port" && wait "$receiver" &&
+	cmp -s "$tmp/file" "$tmp/got" && says out ', 300000 acked, 300000 dropped$' &&
+	receiver --once -o "$tmp/got" &&
+	mocked 0 send --json --nocache "$tmp/file" 127.0.0.1:"$port" && wait "$receiver" &&
+	json 'o["nocache"] and o["bytes_dropped"] == 300000 and o["rate"] == 0'
+ok $? "send --nocache"
+ZCP_MOCK_FEATURES=2 mocked 1 send --json --nocache "$tmp/file" 127.0.0.1:1 &&
+	says err 'too old for --nocache: it has no feature "nocache"$' &&
+	json 'o["errno"] == 95 and o["state"] == "failed"' &&
+	ZCP_MOCK_FEATURES=1 mocked 1 send --rate 1M "$tmp/file" 127.0.0.1:1 &&
+	says err 'too old for --rate: it has no feature "rate"$' &&
+	[ "$(wc -l <"$tmp/err")" -eq 1 ]
+ok $? "send: a module without these features"
+
+# Streams.
+good=0
+for n in 2 3 4 15; do
+	{ receiver --once --json --streams -o "$tmp/got" &&
+		mocked 0 send --json --streams $n "$tmp/file" localhost:"$port" &&
+		wait "$receiver" && cmp -s "$tmp/file" "$tmp/got" &&
+		json 'o["state"] == "done" and o["bytes"] == 300000 and
+			o["bytes_zerocopy"] == 300000 and o["bytes_copied"] == 0 and
+			o["copy_reason"] == "none" and o["bytes_acked"] == 300000 and
+			0 < o["sent_ns"] <= o["acked_ns"] <= o["end_ns"] and
+			len(o["streams"]) == '$n' and
+			len({s["job"] for s in o["streams"]}) == '$n' and
+			[s["offset"] for s in o["streams"]] == [sum(t["length"]
+				for t in o["streams"][:i]) for i in range('$n')] and
+			all(s["length"] == s["bytes"] == s["bytes_zerocopy"] and
+				abs(s["length"] - 300000 / '$n') <= 4096 and
+				s["state"] == "done" for s in o["streams"])' &&
+		cp "$tmp/recv.out" "$tmp/out" &&
+		json 'len(lines) == 1 and o["streams"] == '$n' and o["bytes"] == 300000 and
+			o["sha256"] == "'"$digest"'" and o["seconds"] > 0 and o["errno"] == 0'
+	} || good=1
+done
+ok $good "streams: sent in parts, received as a whole"
+good=0
+for bytes in 0 1 3 4097; do
+	head -c $bytes "$tmp/file" >"$tmp/small"
+	{ receiver --once --streams -o "$tmp/got" &&
+		mocked 0 send --json --streams 4 "$tmp/small" 127.0.0.1:"$port" &&
+		wait "$receiver" && cmp -s "$tmp/small" "$tmp/got" &&
+		json 'o["bytes"] == '$bytes' and len(o["streams"]) == 4' &&
+		grep -q "^received $bytes bytes .*, 4 streams, sha256 $(sha256sum <"$tmp/small" |
+			cut -d' ' -f1)," "$tmp/recv.out"; } || good=1
+done
+ok $good "streams: files of fewer pages than streams"
+receiver --once --streams -o "$tmp/got" &&
+	mocked 0 send --json --streams 3 --offset 5001 --length 100001 --mode copy --wait sent \
+		"$tmp/file" 127.0.0.1:"$port" &&
+	wait "$receiver" && tail -c +5002 "$tmp/file" | head -c 100001 | cmp -s - "$tmp/got" &&
+	json 'o["bytes"] == 100001 == o["bytes_copied"] and o["copy_reason"] == "asked" and
+		all((5001 + s["offset"]) % 4096 == 0 for s in o["streams"][1:])'
+ok $? "streams: a range, copied; parts begin with pages"
+receiver --once --streams -o "$tmp/got" &&
+	mocked 0 send --streams 2 --nocache --rate 10M "$tmp/file" 127.0.0.1:"$port" &&
+	wait "$receiver" && cmp -s "$tmp/file" "$tmp/got" && [ "$(wc -l <"$tmp/out")" -eq 1 ] &&
+	says out '^done: 300000 bytes .* 300000 acked, 300000 dropped, 2 streams$'
+ok $? "streams: one line of text; --nocache, --rate"
+receiver --once -o "$tmp/got" && mocked 0 send --streams 1 --json "$tmp/file" 127.0.0.1:"$port" &&
+	wait "$receiver" && cmp -s "$tmp/file" "$tmp/got" && json '"streams" not in o'
+ok $? "streams: one is none"
+receiver --json --streams -o "$tmp/got" &&
+	mocked 0 send --quiet --streams 3 "$tmp/file" 127.0.0.1:"$port" &&
+	mocked 0 send --quiet --streams 2 "$tmp/head" 127.0.0.1:"$port" &&
+	until_lines "$tmp/recv.out" sha256 2 && kill -INT "$receiver" && wait "$receiver" &&
+	cmp -s "$tmp/head" "$tmp/got" && cp "$tmp/recv.out" "$tmp/out" &&
+	json '[l["streams"] for l in lines] == [3, 2] and lines[0]["sha256"] == "'"$digest"'"'
+ok $? "streams: one transfer after the other, until it is interrupted"
+receiver --once --streams -o "$tmp/got" &&
+	ZCP_MOCK_DELAY_US=50000 mocked 0 send --json --interval 0.1 --streams 2 "$tmp/file" \
+		127.0.0.1:"$port" &&
+	wait "$receiver" && json 'len(lines) >= 3 and lines[0]["state"] in ("queued", "running") and
+		[l["bytes"] for l in lines] == sorted(l["bytes"] for l in lines)'
+ok $? "streams: progress of the sum"
+
+# A transfer of which a part fails.
+receiver --once --streams -o "$tmp/got" &&
+	mocked 1 send --json --streams 3 --length 300001 "$tmp/file" 127.0.0.1:"$port" &&
+	was_reset && says err '^zcpctl: stream 3 of 3: .* ended after 300000 of the 300001 bytes' &&
+	[ "$(wc -l <"$tmp/err")" -eq 1 ] &&
+	json 'o["state"] == "failed" and o["errno"] == 61 and
+		[s["state"] for s in o["streams"]] == ["done", "done", "failed"]'
+ok $? "streams: the file is too short"
+receiver --once --streams -o "$tmp/got" &&
+	ZCP_MOCK_REASON=4 mocked 1 send --json --mode zerocopy --streams 2 "$tmp/file" \
+		127.0.0.1:"$port" && was_reset &&
+	says err '^zcpctl: stream 1 of 2: zerocopy refused: mock0 has no scatter/gather' &&
+	json 'o["state"] == "failed" and o["errno"] == 95 and o["copy_reason"] == "no-sg" and
+		o["bytes"] == 0'
+ok $? "streams: --mode zerocopy is refused"
+receiver --once --streams -o "$tmp/got" &&
+	mocked 1 send --json --streams 16 "$tmp/file" 127.0.0.1:"$port" && was_reset &&
+	says err '^zcpctl: stream 16 of 16: too many links: limit "links"' &&
+	json 'o["errno"] == 11 and o["bytes"] == 0'
+ok $? "streams: more than there may be links"
+mocked 1 send --streams 3 "$tmp/file" 127.0.0.1:1 && says err 'Connection refused' &&
+	[ "$(wc -l <"$tmp/err")" -eq 1 ]
+ok $? "streams: nobody there"
+receiver --once --json --streams -o "$tmp/got" && {
+	: >"$tmp/out"
+	LD_PRELOAD=$mock ZCP_MOCK_DELAY_US=300000 "$zcpctl" send --json --interval 0.1 \
+		--wait sent --streams 2 "$tmp/file" 127.0.0.1:"$port" >"$tmp/out" 2>"$tmp/err" &
+	sender=$!
+	until_lines "$tmp/out" '"bytes":[1-9]' 1
+	kill -INT $sender
+	wait $sender
+	[ $? -eq 1 ]
+} && says err '^zcpctl: interrupted after [0-9]+ bytes' &&
+	json 'o["state"] == "cancelled" and 0 < o["bytes"] < 300000 and o["errno"] == 125 and
+		{s["state"] for s in o["streams"]} == {"cancelled"}' &&
+	was_reset
+ok $? "streams: interrupted"
+
+# parts PORT PART...: a connection for each ID:STREAMS:INDEX:TOTAL:OFFSET:LENGTH:BYTES, or
+# for =TEXT; they end together
+parts() {
+	python3 -c '
+import socket, struct, sys, time
+socks = []
+for part in sys.argv[2:]:
+	if part[0] == "=":
+		data = part[1:].encode()
+	else:
+		id, *numbers, have = part.split(":")
+		data = struct.pack("<8s16sIIQQQQ", b"zcpstrm1", id.encode() * 16, *map(int, numbers), 0)
+		data += b"0123456789"[int(numbers[3]):][:int(have)] + b"x" * (int(have) - 10)
+	try:
+		socks.append(socket.create_connection(("127.0.0.1", int(sys.argv[1]))))
+		socks[-1].sendall(data)
+	except OSError:
+		pass
+	time.sleep(0.05)
+for s in socks:
+	s.close()' "$@"
+}
+
+# joined STATUS REGEX PART...: what recv --streams makes of them, and what it says about it
+joined() {
+	want=$1
+	regex=$2
+	shift 2
+	receiver --once --streams -o "$tmp/got" || return 1
+	parts "$port" "$@"
+	wait "$receiver"
+	got=$?
+	cp "$tmp/recv.out" "$tmp/out"
+	sed 1d "$tmp/recv.err" >"$tmp/err"
+	[ $got -eq "$want" ] || return 1
+	# Nothing, or one line.
+	[ -z "$regex" ] && { [ ! -s "$tmp/err" ] || return 1; } && return 0
+	[ "$(wc -l <"$tmp/err")" -eq 1 ] && says err "$regex"
+}
+
+joined 0 '' a:2:1:10:4:6:6 a:2:0:10:0:4:4 && [ "$(cat "$tmp/got")" = 0123456789 ]
+ok $? "join: the header is as it is described"
+joined 0 '' = a:1:0:10:0:10:10 && [ "$(cat "$tmp/got")" = 0123456789 ]
+ok $? "join: who says nothing is nobody"
+joined 1 'part 1 of 2 overlaps with part 2' a:2:1:10:3:7:7 a:2:0:10:0:4:4
+ok $? "join: parts that overlap"
+joined 1 'the 2 parts have 9 of 10 bytes' a:2:1:10:5:5:5 a:2:0:10:0:4:4
+ok $? "join: parts that leave something out"
+joined 1 'part 2 of 2 came twice' a:2:1:10:5:5:5 a:2:1:10:0:5:5
+ok $? "join: a part that comes twice"
+joined 1 'part 1 of 2 is of 11 bytes, but others are of 2 parts and 10 bytes' a:2:1:10:5:5:5 \
+	a:2:0:11:0:5:5 && joined 1 'part 1 of 3 is of 10 bytes' a:2:1:10:5:5:5 a:3:0:10:0:5:5
+ok $? "join: different totals"
+joined 1 'part 2 of 2 ended after 4 of 5 bytes' a:2:1:10:5:5:4 a:2:0:10:0:5:5
+ok $? "join: a part that is too short"
+joined 1 'part 1 of 1 is longer than the 10 bytes it should have' a:1:0:10:0:10:11
+ok $? "join: a part that is too long"
+joined 1 'part 1 of 2 is missing' a:2:1:10:5:5:5
+ok $? "join: a part that does not come"
+joined 1 'sends no header of a stream; was it zcpctl send --streams' "=$(head -c 100 /dev/zero |
+	tr '\0' x)" && joined 1 'sends no header' =zcpstrm1
+ok $? "join: no header"
+good=0
+for part in a:0:0:10:0:10:10 a:65:0:10:0:10:10 a:2:2:10:0:10:10 a:1:0:10:1:10:10 \
+	a:1:0:10:18446744073709551615:2:2 a:1:0:9223372036854775808:0:10:10; do
+	joined 1 'sends no header' $part || good=1
+done
+ok $good "join: numbers that cannot be"
+joined 0 'refused 127.0.0.1:[0-9]*: it sends no header' a:2:1:10:5:5:5 =stranger a:2:0:10:0:5:5 &&
+	[ "$(cat "$tmp/got")" = 0123456789 ]
+ok $? "join: strangers do no harm"
+receiver --streams -o "$tmp/got" &&
+	parts "$port" a:2:1:10:5:5:5 b:2:0:9:0:5:5 a:2:0:10:0:5:5 b:2:1:9:5:4:4 &&
+	until_lines "$tmp/recv.out" sha256 2 && [ "$(cat "$tmp/got")" = 012345678 ] &&
+	sed -n 1p "$tmp/recv.out" | grep -q '^received 10 bytes' && kill -INT "$receiver" &&
+	wait "$receiver" && [ "$(wc -l <"$tmp/recv.err")" -eq 1 ]
+ok $? "join: two at a time are received one after the other"
+mkfifo "$tmp/pipe"
+receiver --once --streams -o "$tmp/pipe" && parts "$port" a:1:0:10:0:10:10
+wait "$receiver"
+[ $? -eq 1 ] && grep -q 'cannot join streams in .*pipe: Illegal seek' "$tmp/recv.err"
+ok $? "join: a file that has no places"
+receiver --once --streams --json -o /dev/null && parts "$port" a:1:0:10:0:10:10 &&
+	wait "$receiver" && cp "$tmp/recv.out" "$tmp/out" &&
+	json 'o["bytes"] == 10 and o["sha256"] is None'
+ok $? "join: to a device there is no digest"
+receiver --streams -o "$tmp/got" && kill -TERM "$receiver" && wait "$receiver" &&
+	[ "$(wc -l <"$tmp/recv.err")" -eq 1 ]
+ok $? "join: interrupted before anything came"
 
 echo "1..$count"

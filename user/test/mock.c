@@ -8,6 +8,8 @@
  * ZCP_MOCK_REASON      path_reason of each link (enum zcp_reason); mode
  *                      zerocopy is refused unless it is 0
  * ZCP_MOCK_DELAY_US    pause after each 64 KiB
+ * ZCP_MOCK_FEATURES    zcp_info.features; what is not in it is refused as an
+ *                      older kernel does
  * ZCP_MOCK_EVENT_SIZE  bytes of an event record; more than the ABI has are
  *                      0xff, fewer are left out
  * ZCP_MOCK_OPEN_ERRNO  open(2) fails with this
@@ -23,6 +25,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -40,6 +43,7 @@
 #define MAX_JOBS 64
 #define MAX_SEGMENTS 8
 #define MAX_INLINE 65536
+#define MAX_RATE (1ULL << 40)
 #define CHUNK 65536
 
 struct job {
@@ -74,6 +78,11 @@ static long setting(const char *name, long otherwise)
 	const char *value = getenv(name);
 
 	return value ? strtol(value, NULL, 0) : otherwise;
+}
+
+static bool can(uint64_t feature)
+{
+	return setting("ZCP_MOCK_FEATURES", ZCP_FEATURE_NOCACHE | ZCP_FEATURE_RATE) & feature;
 }
 
 static uint64_t now_ns(void)
@@ -234,6 +243,8 @@ static int run(struct job *job, int sock)
 			s->segment++;
 		else if (delay)
 			usleep(delay);
+		if (s->rate)
+			usleep(done * 1000000 / s->rate);
 	}
 	s->sent_ns = now_ns() - s->submit_ns;
 	if (s->complete == ZCP_COMPLETE_SENT)
@@ -250,6 +261,8 @@ static int run(struct job *job, int sock)
 	}
 	s->acked_ns = now_ns() - s->submit_ns;
 	s->bytes_acked = s->bytes_sent;
+	if (s->job_flags & ZCP_JOB_NOCACHE)
+		s->bytes_dropped = s->bytes_zerocopy;
 	return 0;
 }
 
@@ -304,6 +317,8 @@ static int do_info(void *arg)
 	error = copy_in(&info, sizeof(info), sizeof(info), arg);
 	if (error)
 		return error;
+	info.features = setting("ZCP_MOCK_FEATURES", ZCP_FEATURE_NOCACHE | ZCP_FEATURE_RATE);
+	info.job_flags = can(ZCP_FEATURE_NOCACHE) ? ZCP_JOB_NOCACHE : 0;
 	info.modes = 7;
 	info.reasons = (1U << ZCP_REASON_COUNT) - 1;
 	info.event_size = setting("ZCP_MOCK_EVENT_SIZE", sizeof(struct zcp_event));
@@ -355,12 +370,19 @@ static int do_link(struct ctx *ctx, void *arg)
 
 static int accept_job(struct ctx *ctx, void *arg, struct zcp_submit *reply)
 {
-	struct zcp_job in;
+	size_t first = offsetof(struct zcp_job, rate);
+	struct zcp_job in = { 0 };
 	int error;
 
-	error = copy_in(&in, sizeof(in), sizeof(in), arg);
+	error = copy_in(&in, can(ZCP_FEATURE_RATE) ? sizeof(in) : first, first, arg);
 	if (error)
 		return error;
+	if (in.flags & ~(can(ZCP_FEATURE_NOCACHE) ? ZCP_JOB_NOCACHE : 0))
+		return -EOPNOTSUPP;
+	if ((in.flags & ZCP_JOB_NOCACHE) && in.complete != ZCP_COMPLETE_ACKED)
+		return -EOPNOTSUPP;
+	if (in.rate > MAX_RATE)
+		return -EINVAL;
 	if (!in.nr_segments || in.nr_segments > MAX_SEGMENTS || in.mode > ZCP_MODE_COPY)
 		return -EINVAL;
 	if (in.link >= MAX_LINKS || !ctx->links[in.link].used)
@@ -406,6 +428,8 @@ static int accept_job(struct ctx *ctx, void *arg, struct zcp_submit *reply)
 		job->status.mode = in.mode;
 		job->status.complete = in.complete;
 		job->status.nr_segments = in.nr_segments;
+		job->status.job_flags = in.flags;
+		job->status.rate = in.rate;
 		job->status.submit_ns = now_ns();
 		job->status.state = ZCP_STATE_QUEUED;
 		in.id = last_job;
@@ -457,7 +481,7 @@ static int do_status(struct ctx *ctx, void *arg)
 	struct job *job;
 	int error;
 
-	error = copy_in(&status, sizeof(status), sizeof(status), arg);
+	error = copy_in(&status, sizeof(status), offsetof(struct zcp_status, rate), arg);
 	if (error)
 		return error;
 	job = find_job(ctx, status.job, status.flags & ZCP_STATUS_NEXT);

@@ -106,6 +106,12 @@ static void test_names(void)
 	ok(!zcp_mode_parse("zerocopy", &value) && value == ZCP_MODE_ZEROCOPY, "mode is parsed");
 	ok(zcp_mode_parse("zero", &value) == -EINVAL && value == ZCP_MODE_ZEROCOPY,
 	   "a mode's beginning is no mode");
+	ok(!strcmp(zcp_feature_name(ZCP_FEATURE_NOCACHE), "nocache") &&
+		   !strcmp(zcp_feature_name(ZCP_FEATURE_RATE), "rate") &&
+		   !strcmp(zcp_feature_name(1ULL << 63), "unknown") &&
+		   !strcmp(zcp_feature_name(0), "unknown") &&
+		   !strcmp(zcp_feature_name(ZCP_FEATURE_NOCACHE | ZCP_FEATURE_RATE), "unknown"),
+	   "feature names");
 	ok(!zcp_complete_parse("sent", &value) && value == ZCP_COMPLETE_SENT &&
 		   zcp_complete_parse("done", &value) == -EINVAL,
 	   "completion is parsed");
@@ -435,6 +441,76 @@ static void test_send_file(int fd)
 	end_sink(sock);
 }
 
+static int rate_was;
+static int flags_were;
+
+static int look(const struct zcp_status *status, void *arg)
+{
+	(void)arg;
+	rate_was = status->rate;
+	flags_were = status->job_flags;
+	return 0;
+}
+
+static void test_send_limits(int fd)
+{
+	struct {
+		struct zcp_send_opts opts;
+		uint64_t tail;
+	} longer = { .opts.size = sizeof(longer), .tail = 1 };
+	struct zcp_send_opts opts = { .size = sizeof(opts) };
+	struct zcp_result result = { .size = sizeof(result) };
+	int sock = connect_sink();
+
+	opts.flags = ZCP_JOB_NOCACHE;
+	opts.rate = 1000000;
+	opts.progress = look;
+	opts.interval_ms = 10;
+	ok(!zcp_send_file(sock, fd, 0, ZCP_TO_EOF, &opts, &result) &&
+		   result.end_ns > FILE_BYTES * 1000ULL && result.bytes_sent == FILE_BYTES,
+	   "send at a rate");
+	ok(rate_was == 1000000 && flags_were == ZCP_JOB_NOCACHE, "the status knows rate and flags");
+	ok(result.bytes_dropped == FILE_BYTES && !result.missing,
+	   "the result knows what the page cache got back");
+
+	/* What a program has that was built with 0.1. */
+	opts.size = offsetof(struct zcp_send_opts, rate);
+	opts.flags = 0;
+	result.size = offsetof(struct zcp_result, bytes_dropped);
+	result.bytes_dropped = 4711;
+	rate_was = -1;
+	setenv("ZCP_MOCK_DELAY_US", "20000", 1);
+	ok(!zcp_send_file(sock, fd, 0, ZCP_TO_EOF, &opts, &result) && !rate_was && !flags_were &&
+		   result.bytes_dropped == 4711,
+	   "options and result of version 0.1");
+	unsetenv("ZCP_MOCK_DELAY_US");
+	ok(zcp_send_file(sock, fd, 0, 1, &longer.opts, NULL) == -E2BIG,
+	   "options of a later version: E2BIG");
+
+	opts = (struct zcp_send_opts){ .size = sizeof(opts), .flags = 1U << 31 };
+	result.size = sizeof(result);
+	ok(zcp_send_file(sock, fd, 0, 1, &opts, &result) == -EOPNOTSUPP && !result.missing &&
+		   result.stage == ZCP_STAGE_SUBMIT,
+	   "an undefined flag: EOPNOTSUPP");
+	opts.flags = ZCP_JOB_NOCACHE;
+	opts.rate = 1;
+	setenv("ZCP_MOCK_FEATURES", "1", 1);
+	ok(zcp_send_file(sock, fd, 0, 1, &opts, &result) == -EOPNOTSUPP &&
+		   result.missing == ZCP_FEATURE_RATE && result.stage == ZCP_STAGE_SUBMIT &&
+		   result.error == EOPNOTSUPP && !result.state,
+	   "a kernel without rates: EOPNOTSUPP, and the result says so");
+	setenv("ZCP_MOCK_FEATURES", "0", 1);
+	ok(zcp_send_file(sock, fd, 0, 1, &opts, &result) == -EOPNOTSUPP &&
+		   result.missing == (ZCP_FEATURE_RATE | ZCP_FEATURE_NOCACHE),
+	   "a kernel with neither: EOPNOTSUPP");
+	ok(!zcp_send_file(sock, fd, 0, 1, NULL, &result) && !result.missing,
+	   "without them it sends on such a kernel");
+	unsetenv("ZCP_MOCK_FEATURES");
+	end_sink(sock);
+	ok(sink.len == 2 * FILE_BYTES + 1 && !memcmp(sink.bytes, content, FILE_BYTES),
+	   "the bytes arrive");
+}
+
 int main(void)
 {
 	int fd = make_file();
@@ -450,5 +526,6 @@ int main(void)
 	test_interrupt();
 	test_transfer(fd);
 	test_send_file(fd);
+	test_send_limits(fd);
 	return tap_end();
 }

@@ -151,3 +151,28 @@ bool parse_number(const char *text, uint64_t *value)
 	*value = strtoull(text, &end, 10);
 	return !errno && !*end;
 }
+
+bool parse_amount(const char *text, uint64_t *value)
+{
+	static const char units[] = "kMGT";
+	size_t digits = strspn(text, "0123456789");
+	const char *suffix = text + digits;
+	uint64_t factor = 1;
+	const char *unit;
+	char number[32];
+
+	if (digits >= sizeof(number))
+		return false;
+	memcpy(number, text, digits);
+	number[digits] = '\0';
+	if (!parse_number(number, value))
+		return false;
+	if (!*suffix)
+		return true;
+	unit = strchr(units, *suffix == 'K' ? 'k' : *suffix);
+	if (!unit || strcmp(suffix + 1, suffix[1] == 'i' ? "i" : ""))
+		return false;
+	for (const char *u = units; u <= unit; u++)
+		factor *= suffix[1] == 'i' ? 1024 : 1000;
+	return !__builtin_mul_overflow(*value, factor, value);
+}

@@ -27,6 +27,17 @@ static void print_names(struct printer *p, const char *key, const char *title, u
 	print_text(p, "\n");
 }
 
+static void print_features(struct printer *p, uint64_t features)
+{
+	print_text(p, "features:              ");
+	print_array(p, "features");
+	for (uint64_t bit = 1; bit; bit <<= 1)
+		if (features & bit)
+			print_string(p, NULL, " %s", zcp_feature_name(bit));
+	print_end(p);
+	print_text(p, features ? "\n" : " -\n");
+}
+
 static void print_info(struct printer *p, const struct zcp_info *i)
 {
 	char version[64];
@@ -38,6 +49,7 @@ static void print_info(struct printer *p, const struct zcp_info *i)
 	print_string(p, "library_version", "library version:        %s\n", zcp_version());
 	print_names(p, "modes", "modes:                 ", i->modes, zcp_mode_name);
 	print_names(p, "reasons", "reasons to copy:       ", i->reasons, zcp_reason_name);
+	print_features(p, i->features);
 	print_number(p, "max_links", "links per context:      %s\n", i->max_links);
 	print_number(p, "max_jobs", "jobs per context:       %s\n", i->max_jobs);
 	print_number(p, "max_user_links", "links per user:         %s\n", i->max_user_links);
@@ -51,7 +63,7 @@ static void print_info(struct printer *p, const struct zcp_info *i)
 	print_number(p, "small_bytes", "copied in auto, below:  %s bytes\n", i->small_bytes);
 	print_number(p, "quota_bytes", "bytes per turn:         %s\n", i->quota_bytes);
 	print_number(p, "event_size", "bytes of an event:      %s\n", i->event_size);
-	print_number(p, "features", "feature bits:           %s\n", i->features);
+	print_number(p, "feature_bits", NULL, i->features);
 	print_number(p, "link_flags", NULL, i->link_flags);
 	print_number(p, "submit_flags", NULL, i->submit_flags);
 	print_number(p, "job_flags", NULL, i->job_flags);

@@ -24,7 +24,10 @@ static void print_row(struct printer *p, const struct zcp_status *status)
 	print_number(p, "link", "  %4s", status->link);
 	print_number(p, "bytes_total", "  %15s", status->bytes_total);
 	print_number(p, "bytes_sent", "  %15s", status->bytes_sent);
-	print_number(p, "bytes_acked", "  %15s\n", status->bytes_acked);
+	print_number(p, "bytes_acked", "  %15s", status->bytes_acked);
+	print_bool(p, "nocache", NULL, status->job_flags & ZCP_JOB_NOCACHE);
+	print_number(p, "bytes_dropped", NULL, status->bytes_dropped);
+	print_number(p, "rate", "  %13s\n", status->rate);
 	print_end(p);
 }
 
@@ -43,8 +46,8 @@ int cmd_list(int argc, char **argv)
 	if (open_context(&ctx))
 		return FAILED;
 	print_init(&p, stdout, json);
-	print_text(&p, "%10s  %-9s  %-8s  %4s  %15s  %15s  %15s\n", "JOB", "STATE", "MODE", "LINK",
-		   "TOTAL", "SENT", "ACKED");
+	print_text(&p, "%10s  %-9s  %-8s  %4s  %15s  %15s  %15s  %13s\n", "JOB", "STATE", "MODE",
+		   "LINK", "TOTAL", "SENT", "ACKED", "RATE");
 	print_array(&p, NULL);
 	while (!(ret = zcp_job_next(ctx, from, &status))) {
 		print_row(&p, &status);

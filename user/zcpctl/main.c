@@ -21,7 +21,7 @@ static int cmd_version(int argc, char **argv);
 static const struct command commands[] = {
 	{ "send", "[OPTION]... FILE HOST:PORT", "send a file to a TCP server", cmd_send,
 	  send_help },
-	{ "recv", "[--once] [-o FILE] [--json] [--quiet] [ADDR:]PORT",
+	{ "recv", "[--once] [-o FILE] [--streams] [--json] [--quiet] [ADDR:]PORT",
 	  "receive what TCP clients send", cmd_recv, recv_help },
 	{ "list", "[--json]", "list the jobs", cmd_list, list_help },
 	{ "show", "[--json] ID", "show where a job is", cmd_show, show_help },
@@ -32,6 +32,7 @@ static const struct command commands[] = {
 	  info_help },
 	{ "doctor", "[--json]", "check this system and say what to do about each finding",
 	  cmd_doctor, doctor_help },
+	{ "bench", "[ARGUMENT]...", "compare the ways to send a file", cmd_bench, bench_help },
 	{ "version", "", "print the version", cmd_version, NULL },
 	{ "help", "[VERB]", "print help", cmd_help, NULL },
 };

@@ -140,6 +140,30 @@ int net_connect(const struct net_address *address, char *problem, size_t size)
 	return ret;
 }
 
+int net_connect_again(int sock, char *problem, size_t size)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	char peer[NET_NAME_MAX];
+	int ret = 0;
+	int again;
+
+	net_peer(sock, peer);
+	if (getpeername(sock, (struct sockaddr *)&ss, &len))
+		goto err;
+	again = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (again >= 0 && !connect(again, (struct sockaddr *)&ss, len))
+		return again;
+	ret = -errno;
+	if (again >= 0)
+		close(again);
+err:
+	if (!ret)
+		ret = -errno;
+	snprintf(problem, size, "cannot connect to %s once more: %s", peer, strerror(-ret));
+	return ret;
+}
+
 static int listen_on(int family, const struct sockaddr *addr, socklen_t len)
 {
 	int sock = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);

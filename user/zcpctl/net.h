@@ -25,6 +25,8 @@ int net_parse(const char *text, bool need_host, struct net_address *address);
  * a socket, or -errno with a line about it in @problem.
  */
 int net_connect(const struct net_address *address, char *problem, size_t size);
+/* Connect once more to where @sock is connected to. */
+int net_connect_again(int sock, char *problem, size_t size);
 int net_listen(const struct net_address *address, char *problem, size_t size);
 
 /* Close a connection so that the peer cannot take what it got for all there is. */

@@ -12,17 +12,20 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "join.h"
 #include "net.h"
 #include "print.h"
+#include "recv.h"
 #include "sha256.h"
 #include "zcpctl.h"
 
 #define BUFFER_BYTES (1 << 20)
 
 const char recv_help[] =
-	"  --once      serve one connection, then end\n"
+	"  --once      serve one connection, or one transfer with --streams, then end\n"
 	"  -o FILE     write to FILE, not to stdout; each connection overwrites what the\n"
 	"              one before it has left there\n"
+	"  --streams   join the connections of zcpctl send --streams N; needs -o\n"
 	"  --json      the result of each connection as one JSON object per line\n"
 	"  --quiet     no result in text, only errors\n"
 	"  -h, --help  print this\n"
@@ -30,25 +33,23 @@ const char recv_help[] =
 	"Connections are served one after the other until Ctrl-C. Without ADDR, IPv4 and\n"
 	"IPv6 clients may connect to any address of this host. PORT 0 takes a free port;\n"
 	"the line \"listening on ...\" on stderr tells which. Results go to stdout, or to\n"
-	"stderr when the data go to stdout: bytes, seconds, Gbit/s and SHA-256.\n";
+	"stderr when the data go to stdout: bytes, seconds, Gbit/s and SHA-256.\n"
+	"\n"
+	"With --streams each connection has to begin with the header of a stream. Those of\n"
+	"one transfer are received at the same time and have one result; another transfer\n"
+	"waits for its turn. The digest is that of the whole file, which is read once more\n"
+	"for it. A file that is not complete stays as it is, and the exit status is 1.\n";
 
 struct receiver {
 	const char *file;
 	bool once;
+	bool streams;
 	bool json;
 	bool quiet;
 	struct net_address address;
+	struct join *join;
 	struct printer printer;
 	unsigned char *buffer;
-};
-
-struct connection {
-	char peer[NET_NAME_MAX];
-	uint64_t bytes;
-	uint64_t ns;
-	char digest[SHA256_HEX];
-	int error;
-	char problem[256];
 };
 
 static uint64_t now_ns(void)
@@ -61,13 +62,16 @@ static uint64_t now_ns(void)
 
 static int parse(int argc, char **argv, struct receiver *r)
 {
+	/* clang-format off */
 	static const struct option options[] = {
 		{ "once", no_argument, NULL, '1' },
+		{ "streams", no_argument, NULL, 's' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "quiet", no_argument, NULL, 'q' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
+	/* clang-format on */
 	int opt;
 
 	while ((opt = getopt_long(argc, argv, ":ho:", options, NULL)) != -1) {
@@ -77,6 +81,9 @@ static int parse(int argc, char **argv, struct receiver *r)
 			break;
 		case 'o':
 			r->file = optarg;
+			break;
+		case 's':
+			r->streams = true;
 			break;
 		case 'j':
 			r->json = true;
@@ -97,6 +104,8 @@ static int parse(int argc, char **argv, struct receiver *r)
 				   argv[optind]);
 	if (r->file && !strcmp(r->file, "-"))
 		r->file = NULL;
+	if (r->streams && !r->file)
+		return usage_error("recv", "--streams needs -o FILE");
 	return -1;
 }
 
@@ -116,7 +125,7 @@ static int write_all(int fd, const unsigned char *data, size_t len)
 	return 0;
 }
 
-static void failed(struct connection *c, const char *doing, const char *what, int error)
+static void failed(struct reception *c, const char *doing, const char *what, int error)
 {
 	c->error = error;
 	if (error == EINTR)
@@ -127,7 +136,7 @@ static void failed(struct connection *c, const char *doing, const char *what, in
 			 what, (unsigned long long)c->bytes, strerror(error));
 }
 
-static void receive(struct receiver *r, int sock, struct connection *c)
+static void receive(struct receiver *r, int sock, struct reception *c)
 {
 	uint64_t start = now_ns();
 	struct sha256 sha;
@@ -167,7 +176,7 @@ static void receive(struct receiver *r, int sock, struct connection *c)
 		failed(c, "write", r->file, errno);
 }
 
-static void print_connection(struct receiver *r, const struct connection *c)
+static void print_reception(struct receiver *r, const struct reception *c)
 {
 	struct printer *p = &r->printer;
 
@@ -177,6 +186,8 @@ static void print_connection(struct receiver *r, const struct connection *c)
 	print_number(p, "bytes", "received %s bytes", c->bytes);
 	print_seconds(p, "seconds", " in %s s", c->ns);
 	print_rate(p, "bits_per_second", ", %s Gbit/s", bits_per_second(c->bytes, c->ns));
+	if (r->streams)
+		print_number(p, "streams", c->streams ? ", %s streams" : NULL, c->streams);
 	print_string(p, "sha256", ", sha256 %s", c->digest[0] ? c->digest : NULL);
 	print_string(p, "peer", ", from %s\n", c->peer);
 	print_string(p, "file", NULL, r->file);
@@ -186,10 +197,18 @@ static void print_connection(struct receiver *r, const struct connection *c)
 	fflush(p->out);
 }
 
+static bool report(struct receiver *r, const struct reception *c)
+{
+	if (c->error)
+		fail("%s", c->problem);
+	print_reception(r, c);
+	return !c->error;
+}
+
 /* Serves one connection; true when it went well. */
 static bool serve(struct receiver *r, int listener)
 {
-	struct connection c = { 0 };
+	struct reception c = { 0 };
 	int sock = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 
 	if (sock < 0) {
@@ -200,10 +219,17 @@ static bool serve(struct receiver *r, int listener)
 	}
 	receive(r, sock, &c);
 	close(sock);
-	if (c.error)
-		fail("%s", c.problem);
-	print_connection(r, &c);
-	return !c.error;
+	return report(r, &c);
+}
+
+/* The same for one transfer of several connections. */
+static bool join(struct receiver *r, int listener)
+{
+	struct reception c = { 0 };
+
+	if (!join_receive(r->join, listener, &c))
+		return true;
+	return report(r, &c);
 }
 
 int cmd_recv(int argc, char **argv)
@@ -220,7 +246,9 @@ int cmd_recv(int argc, char **argv)
 		return ret;
 	print_init(&r.printer, r.file ? stdout : stderr, r.json);
 	r.buffer = malloc(BUFFER_BYTES);
-	if (!r.buffer)
+	if (r.streams)
+		r.join = join_open(r.file, r.json || !r.quiet);
+	if (!r.buffer || (r.streams && !r.join))
 		return fail("%s", strerror(ENOMEM));
 	catch_signals();
 	listener = net_listen(&r.address, problem, sizeof(problem));
@@ -231,9 +259,11 @@ int cmd_recv(int argc, char **argv)
 	net_local(listener, name);
 	fprintf(stderr, "listening on %s\n", name);
 	do {
-		good &= serve(&r, listener);
+		good &= r.streams ? join(&r, listener) : serve(&r, listener);
 	} while (!r.once && !interrupted);
 	close(listener);
+	if (r.join)
+		join_close(r.join);
 	free(r.buffer);
 	return good ? DONE : FAILED;
 }

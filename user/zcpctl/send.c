@@ -17,6 +17,8 @@
 #include "print.h"
 #include "progress.h"
 #include "reason.h"
+#include "send.h"
+#include "spread.h"
 #include "zcpctl.h"
 
 const char send_help[] =
@@ -27,6 +29,12 @@ const char send_help[] =
 	"  --trailer STR|@FILE        and this after it\n"
 	"  --wait sent|acked          until all bytes are in the socket, or until the\n"
 	"                             receiver's TCP has acknowledged them (acked)\n"
+	"  --rate RATE                send at most RATE bytes per second; with k, M, G or T\n"
+	"                             for powers of 1000, Ki, Mi, Gi or Ti of 1024\n"
+	"  --nocache                  leave the page cache as it is found: what had to be read\n"
+	"                             is dropped when it is acknowledged\n"
+	"  --streams N                send parts of the file over N connections, 1 to 64, to\n"
+	"                             zcpctl recv --streams, which joins them (1)\n"
 	"  --interval SEC             a line of progress every SEC seconds\n"
 	"  --json                     one JSON object per line; the last one is the result\n"
 	"  --quiet                    no progress and no result, only errors\n"
@@ -35,36 +43,13 @@ const char send_help[] =
 	"The bytes go out as they are: nc, socat or any server can receive them. HOST may\n"
 	"be a name or an address, an IPv6 address in brackets. On a terminal a progress bar\n"
 	"is shown. The connection is closed at the end, or reset when the transfer failed, so\n"
-	"that a receiver cannot mistake a part for the whole. Ctrl-C cancels the transfer.\n";
+	"that a receiver cannot mistake a part for the whole. Ctrl-C cancels the transfer.\n"
+	"\n"
+	"With two streams and more each begins with a header of 64 bytes for zcpctl recv,\n"
+	"which is not counted in the result. The rate is that of all streams together.\n";
 
-/* Bytes of --header or --trailer. */
-struct extra {
-	char *data;
-	size_t len;
-};
-
-struct request {
-	const char *file;
-	const char *target;
-	struct net_address address;
-	uint64_t offset;
-	uint64_t length;
-	uint32_t mode;
-	uint32_t complete;
-	const char *header_arg;
-	const char *trailer_arg;
-	struct extra header;
-	struct extra trailer;
-	bool json;
-	bool quiet;
-	struct progress progress;
-};
-
-struct outcome {
-	struct zcp_result result;
-	char peer[NET_NAME_MAX];
-	char problem[384];
-};
+/* What zcp paces at most: the module refuses more. */
+#define RATE_MAX (1ULL << 40)
 
 static bool parse_interval(const char *text, uint64_t *ns)
 {
@@ -86,12 +71,16 @@ static int parse(int argc, char **argv, struct request *r)
 		{ "header", required_argument, NULL, 'H' },
 		{ "trailer", required_argument, NULL, 'T' },
 		{ "wait", required_argument, NULL, 'w' },
+		{ "rate", required_argument, NULL, 'r' },
+		{ "nocache", no_argument, NULL, 'n' },
+		{ "streams", required_argument, NULL, 's' },
 		{ "interval", required_argument, NULL, 'i' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "quiet", no_argument, NULL, 'q' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
+	uint64_t streams = 1;
 	int opt;
 
 	r->length = ZCP_TO_EOF;
@@ -117,6 +106,15 @@ static int parse(int argc, char **argv, struct request *r)
 		case 'w':
 			good = !zcp_complete_parse(optarg, &r->complete);
 			break;
+		case 'r':
+			good = parse_amount(optarg, &r->rate) && r->rate && r->rate <= RATE_MAX;
+			break;
+		case 'n':
+			r->flags |= ZCP_JOB_NOCACHE;
+			break;
+		case 's':
+			good = parse_number(optarg, &streams) && streams && streams <= STREAM_MAX;
+			break;
 		case 'i':
 			good = parse_interval(optarg, &r->progress.interval_ns);
 			break;
@@ -136,6 +134,12 @@ static int parse(int argc, char **argv, struct request *r)
 	}
 	if (argc - optind != 2)
 		return usage_error("send", "needs a FILE and a HOST:PORT");
+	r->streams = streams;
+	if (r->streams > 1 && (r->header_arg || r->trailer_arg))
+		return usage_error("send", "--streams takes no --header and no --trailer");
+	/* What may have to be sent again cannot be dropped. */
+	if ((r->flags & ZCP_JOB_NOCACHE) && r->complete != ZCP_COMPLETE_ACKED)
+		return usage_error("send", "--nocache needs --wait acked");
 	r->file = argv[optind];
 	r->target = argv[optind + 1];
 	if (net_parse(r->target, true, &r->address))
@@ -143,9 +147,7 @@ static int parse(int argc, char **argv, struct request *r)
 	return -1;
 }
 
-/* Says what went wrong; returns -error. */
-__attribute__((format(printf, 3, 4))) static int problem(struct outcome *o, int error,
-							 const char *format, ...)
+int problem(struct outcome *o, int error, const char *format, ...)
 {
 	va_list ap;
 
@@ -193,6 +195,27 @@ out:
 	return ret;
 }
 
+/* An older module has refusals for them that do not name the reason. */
+static int check_features(const struct request *r, const struct zcp_info *info, struct outcome *o)
+{
+	const char *option = NULL;
+	uint64_t missing = 0;
+
+	if ((r->flags & ZCP_JOB_NOCACHE) && !(info->features & ZCP_FEATURE_NOCACHE)) {
+		missing = ZCP_FEATURE_NOCACHE;
+		option = "--nocache";
+	} else if (r->rate && !(info->features & ZCP_FEATURE_RATE)) {
+		missing = ZCP_FEATURE_RATE;
+		option = "--rate";
+	}
+	if (!missing)
+		return 0;
+	o->result.missing = missing;
+	return problem(o, EOPNOTSUPP,
+		       "the loaded module is too old for %s: it has no feature \"%s\"", option,
+		       zcp_feature_name(missing));
+}
+
 /* The device is asked first: without it nobody is called. */
 static int prepare(struct request *r, struct outcome *o)
 {
@@ -211,7 +234,9 @@ static int prepare(struct request *r, struct outcome *o)
 	zcp_ctx_close(ctx);
 	if (ret)
 		return problem(o, -ret, "cannot ask %s: %s", ZCP_DEVICE, strerror(-ret));
-	ret = read_extra(r->header_arg, &r->header, info.max_inline, o);
+	ret = check_features(r, &info, o);
+	if (!ret)
+		ret = read_extra(r->header_arg, &r->header, info.max_inline, o);
 	if (!ret)
 		ret = read_extra(r->trailer_arg, &r->trailer, info.max_inline, o);
 	if (!ret && r->header.len + r->trailer.len > info.max_inline)
@@ -267,6 +292,10 @@ static int explain(const struct request *r, struct outcome *o, int error)
 		if (error == EAGAIN)
 			return problem(o, error, "too many jobs: limit \"%s\"; see zcpctl info",
 				       zcp_limit_name(res->limit));
+		if (error == EOPNOTSUPP && (r->flags & ZCP_JOB_NOCACHE))
+			return problem(o, error,
+				       "zcp cannot send %s with --nocache: its file system %s",
+				       r->file, "has no page cache, or fills it in its own way");
 		if (error == EOPNOTSUPP)
 			return problem(o, error,
 				       "zcp cannot send %s: its file system has no page cache",
@@ -301,7 +330,7 @@ static int open_file(const char *file, struct outcome *o)
 	return problem(o, EINVAL, "%s is not a regular file", file);
 }
 
-static int transfer(struct request *r, struct outcome *o)
+static int send_one(struct request *r, int fd, struct outcome *o)
 {
 	struct zcp_send_opts opts = {
 		.size = sizeof(opts),
@@ -310,29 +339,21 @@ static int transfer(struct request *r, struct outcome *o)
 		.mode = r->mode,
 		.complete = r->complete,
 		.interval_ms = progress_tick_ms(&r->progress),
+		.header = r->header.data,
+		.header_len = r->header.len,
+		.trailer = r->trailer.data,
+		.trailer_len = r->trailer.len,
+		.flags = r->flags,
+		.rate = r->rate,
 	};
 	char text[256];
 	int sock;
 	int ret;
-	int fd;
 
-	fd = open_file(r->file, o);
-	if (fd < 0)
-		return fd;
-	ret = prepare(r, o);
-	if (ret)
-		goto out_file;
 	sock = net_connect(&r->address, text, sizeof(text));
-	if (sock < 0) {
-		ret = problem(o, -sock, "%s", text);
-		goto out_file;
-	}
+	if (sock < 0)
+		return problem(o, -sock, "%s", text);
 	net_peer(sock, o->peer);
-
-	opts.header = r->header.data;
-	opts.header_len = r->header.len;
-	opts.trailer = r->trailer.data;
-	opts.trailer_len = r->trailer.len;
 	ret = zcp_send_file(sock, fd, r->offset, r->length, &opts, &o->result);
 	progress_end(&r->progress);
 	if (ret) {
@@ -342,9 +363,67 @@ static int transfer(struct request *r, struct outcome *o)
 		shutdown(sock, SHUT_WR);
 		close(sock);
 	}
-out_file:
+	return ret;
+}
+
+static int send_parts(struct request *r, int fd, struct outcome *o)
+{
+	char text[sizeof(o->problem)];
+	const struct part *part;
+	int ret;
+
+	ret = spread_send(r, fd, o);
+	if (!ret || o->problem[0])
+		return ret;
+	explain(r, o, -ret);
+	part = o->failed;
+	if (part && part->status.state != ZCP_STATE_CANCELLED) {
+		memcpy(text, o->problem, sizeof(text));
+		problem(o, -ret, "stream %u of %u: %.340s", part->stream.index + 1, r->streams,
+			text);
+	}
+	return ret;
+}
+
+static int transfer(struct request *r, struct outcome *o)
+{
+	int ret;
+	int fd;
+
+	fd = open_file(r->file, o);
+	if (fd < 0)
+		return fd;
+	ret = prepare(r, o);
+	if (!ret)
+		ret = r->streams > 1 ? send_parts(r, fd, o) : send_one(r, fd, o);
 	close(fd);
 	return ret;
+}
+
+static void print_parts(const struct request *r, const struct outcome *o, struct printer *p)
+{
+	print_array(p, "streams");
+	for (uint32_t i = 0; o->parts && i < r->streams; i++) {
+		const struct zcp_status *st = &o->parts[i].status;
+
+		print_object(p, NULL);
+		print_number(p, "job", NULL, st->job);
+		print_string(p, "state", NULL, zcp_state_name(st->state));
+		print_number(p, "errno", NULL, st->error);
+		print_number(p, "offset", NULL, o->parts[i].stream.offset);
+		print_number(p, "length", NULL, o->parts[i].stream.length);
+		print_number(p, "bytes", NULL, st->bytes_sent);
+		print_number(p, "bytes_zerocopy", NULL, st->bytes_zerocopy);
+		print_number(p, "bytes_copied", NULL, st->bytes_copied);
+		print_string(p, "copy_reason", NULL, zcp_reason_name(st->copy_reason));
+		print_number(p, "bytes_acked", NULL, st->bytes_acked);
+		print_number(p, "bytes_dropped", NULL, st->bytes_dropped);
+		print_ns(p, "sent_ns", NULL, st->sent_ns);
+		print_ns(p, "acked_ns", NULL, st->acked_ns);
+		print_ns(p, "end_ns", NULL, st->end_ns);
+		print_end(p);
+	}
+	print_end(p);
 }
 
 static void print_outcome(const struct request *r, const struct outcome *o, struct printer *p)
@@ -356,6 +435,8 @@ static void print_outcome(const struct request *r, const struct outcome *o, stru
 	if (!ns)
 		ns = res->end_ns;
 	print_object(p, NULL);
+	if (r->streams > 1)
+		print_parts(r, o, p);
 	print_number(p, "job", NULL, res->job);
 	print_string(p, "state", "%s: ", zcp_state_name(state));
 	print_number(p, "errno", NULL, res->error);
@@ -367,6 +448,10 @@ static void print_outcome(const struct request *r, const struct outcome *o, stru
 	print_number(p, "bytes_copied", ", %s copied", res->bytes_copied);
 	print_string(p, "copy_reason", " (%s)", zcp_reason_name(res->copy_reason));
 	print_number(p, "bytes_acked", ", %s acked", res->bytes_acked);
+	print_number(p, "bytes_dropped", r->flags & ZCP_JOB_NOCACHE ? ", %s dropped" : NULL,
+		     res->bytes_dropped);
+	if (r->streams > 1)
+		print_text(p, ", %u streams", r->streams);
 	print_ns(p, "sent_ns", NULL, res->sent_ns);
 	print_ns(p, "acked_ns", NULL, res->acked_ns);
 	print_ns(p, "end_ns", NULL, res->end_ns);
@@ -374,6 +459,8 @@ static void print_outcome(const struct request *r, const struct outcome *o, stru
 	print_string(p, "peer", NULL, o->peer[0] ? o->peer : r->target);
 	print_string(p, "mode", NULL, zcp_mode_name(r->mode));
 	print_string(p, "wait", NULL, zcp_complete_name(r->complete));
+	print_number(p, "rate", NULL, r->rate);
+	print_bool(p, "nocache", NULL, r->flags & ZCP_JOB_NOCACHE);
 	print_string(p, "ifname", NULL, res->path_ifname[0] ? res->path_ifname : NULL);
 	print_text(p, "\n");
 	print_end(p);
@@ -402,6 +489,7 @@ int cmd_send(int argc, char **argv)
 	/* In text a transfer that never began has no result to tell. */
 	if (r.json || (!r.quiet && o.result.state))
 		print_outcome(&r, &o, &p);
+	free(o.parts);
 	free(r.header.data);
 	free(r.trailer.data);
 	return ret ? FAILED : DONE;

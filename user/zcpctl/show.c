@@ -22,6 +22,8 @@ static void print_job(struct printer *p, const struct zcp_status *s)
 	print_string(p, "state", "state:          %s\n", zcp_state_name(s->state));
 	print_string(p, "mode", "mode:           %s\n", zcp_mode_name(s->mode));
 	print_string(p, "wait", "wait:           %s\n", zcp_complete_name(s->complete));
+	print_bool(p, "nocache", "no cache:       %s\n", s->job_flags & ZCP_JOB_NOCACHE);
+	print_number(p, "rate", s->rate ? "rate:           %s bytes/s\n" : NULL, s->rate);
 	print_number(p, "errno", "errno:          %s\n", s->error);
 	print_number(p, "segment", "segment:        %s", s->segment);
 	print_number(p, "segments", " of %s\n", s->nr_segments);
@@ -32,6 +34,9 @@ static void print_job(struct printer *p, const struct zcp_status *s)
 	print_number(p, "bytes_zerocopy", "zero-copied:    %s\n", s->bytes_zerocopy);
 	print_number(p, "bytes_copied", "copied:         %s", s->bytes_copied);
 	print_string(p, "copy_reason", " (%s)\n", zcp_reason_name(s->copy_reason));
+	print_number(p, "bytes_dropped",
+		     s->job_flags & ZCP_JOB_NOCACHE ? "dropped:        %s\n" : NULL,
+		     s->bytes_dropped);
 	print_ns(p, "sent_ns", "sent after:     %s s\n", s->sent_ns);
 	print_ns(p, "acked_ns", "acked after:    %s s\n", s->acked_ns);
 	print_ns(p, "end_ns", "ended after:    %s s\n", s->end_ns);

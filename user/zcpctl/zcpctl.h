@@ -30,6 +30,7 @@ int cmd_cancel(int argc, char **argv);
 int cmd_caps(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+int cmd_bench(int argc, char **argv);
 
 /* What its help says after the first two lines. */
 extern const char send_help[];
@@ -40,6 +41,7 @@ extern const char cancel_help[];
 extern const char caps_help[];
 extern const char info_help[];
 extern const char doctor_help[];
+extern const char bench_help[];
 
 /* Print an error, one line on stderr; return FAILED or USAGE. */
 __attribute__((format(printf, 1, 2))) int fail(const char *format, ...);
@@ -68,6 +70,9 @@ void module_version(char *buf, size_t size);
 
 /* A whole number in decimal; false when @text is none. */
 bool parse_number(const char *text, uint64_t *value);
+
+/* The same, with k, M, G or T (1000) or Ki, Mi, Gi or Ti (1024) behind it. */
+bool parse_amount(const char *text, uint64_t *value);
 
 /* Set by SIGINT and SIGTERM once catch_signals() was called. */
 extern volatile sig_atomic_t interrupted;

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Cold files, and what they do to the jobs of a cached file: one such job is
+ * submitted each 5 ms, whether the ones before have ended or not, and its
+ * latency ends when its event has been read.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cold.h"
+#include "method.h"
+
+#define SUITE "cold"
+#define HOT_BYTES 65536
+#define PERIOD_NS 5000000ULL
+/* Without cold files; with them it is as long as they take. */
+#define ALONE_NS 1000000000ULL
+#define ALONE_SMOKE_NS 50000000ULL
+#define MAX_LATENCIES 65536
+#define HOT UINT64_MAX
+
+struct hot {
+	struct cold *c;
+	struct jobs jobs;
+	struct file file;
+	int sock;
+	uint32_t link;
+	uint64_t begun[MAX_LATENCIES];
+	uint64_t latency[MAX_LATENCIES];
+	uint64_t nr_begun, nr_ended;
+	uint64_t cold_left;
+};
+
+struct latencies {
+	struct samples p50, p99, max;
+};
+
+void cold_open(struct cold *c, struct peer *peer, int nr, uint64_t size)
+{
+	char name[32];
+
+	*c = (struct cold){ .peer = peer, .nr = nr, .bytes = nr * size };
+	c->file = allocate(nr * sizeof(*c->file));
+	c->sock = allocate(nr * sizeof(*c->sock));
+	for (int i = 0; i < nr; i++) {
+		snprintf(name, sizeof(name), "cold-%llu-%d", (unsigned long long)size, i);
+		disk_file(&c->file[i], name, size, i * size);
+	}
+}
+
+void cold_close(struct cold *c)
+{
+	for (int i = 0; i < c->nr; i++)
+		disk_file_close(&c->file[i]);
+	free(c->file);
+	free(c->sock);
+}
+
+void cold_prepare(struct cold *c)
+{
+	struct peer_hello hello = { .mode = opt.smoke ? PEER_CHECK : PEER_DISCARD };
+
+	for (int i = 0; i < c->nr; i++) {
+		hello.unit = c->file[i].size;
+		hello.offset = i * c->file[i].size;
+		c->sock[i] = peer_connect(c->peer, &hello);
+	}
+	disk_drop(c->file, c->nr);
+}
+
+void cold_finish(struct cold *c)
+{
+	for (int i = 0; i < c->nr; i++)
+		close(c->sock[i]);
+}
+
+static void ended(const struct zcp_event *event, void *arg)
+{
+	struct hot *h = arg;
+
+	if (event->user_data == HOT) {
+		/* They end in the order in which they were submitted. */
+		h->latency[h->nr_ended] = now_ns() - h->begun[h->nr_ended];
+		h->nr_ended++;
+	} else {
+		h->cold_left--;
+	}
+}
+
+static void submit(struct jobs *j, uint32_t link, const struct file *f, uint64_t user_data)
+{
+	struct zcp_segment segment;
+	struct zcp_job job;
+
+	zcp_segment_file(&segment, f->fd, 0, f->size);
+	jobs_prepare(&job, link, &segment, 1, user_data);
+	jobs_submit(j, &job, 1);
+}
+
+static void wait_until(struct jobs *j, uint64_t ns)
+{
+	struct pollfd pfd = { .fd = zcp_ctx_fd(j->ctx), .events = POLLIN };
+	uint64_t now = now_ns();
+	struct timespec left = { 0 };
+
+	if (now < ns)
+		left.tv_nsec = ns - now;
+	if (ppoll(&pfd, 1, &left, NULL) < 0 && errno != EINTR)
+		die_errno(errno, "poll");
+}
+
+/* Hot jobs until this time has passed and all cold ones have ended. */
+static void send_hot(struct hot *h, uint64_t duration)
+{
+	uint64_t start = now_ns();
+	uint64_t next = start;
+
+	while (h->cold_left || now_ns() < start + duration) {
+		if (now_ns() >= next && h->nr_begun < MAX_LATENCIES) {
+			h->begun[h->nr_begun++] = now_ns();
+			submit(&h->jobs, h->link, &h->file, HOT);
+			/* What was missed is not made up for. */
+			next += PERIOD_NS;
+			if (next < now_ns())
+				next = now_ns();
+		}
+		wait_until(&h->jobs, next);
+		jobs_read(&h->jobs, 0, ended, h);
+	}
+	jobs_wait(&h->jobs, 0, ended, h);
+	peer_wait(h->sock, h->nr_begun);
+}
+
+static void sample(struct hot *h, bool beside, struct latencies *l)
+{
+	struct peer_hello hello = { .mode = opt.smoke ? PEER_CHECK : PEER_DISCARD };
+	struct cold *c = h->c;
+
+	cold_prepare(c);
+	/* What was cached for it went as well. */
+	disk_read(&h->file);
+	hello.unit = HOT_BYTES;
+	h->sock = peer_connect(c->peer, &hello);
+	jobs_open(&h->jobs);
+	h->link = jobs_link(&h->jobs, h->sock);
+	h->nr_begun = 0;
+	h->nr_ended = 0;
+	if (beside) {
+		for (int i = 0; i < c->nr; i++)
+			submit(&h->jobs, jobs_link(&h->jobs, c->sock[i]), &c->file[i], i);
+		h->cold_left = c->nr;
+		send_hot(h, 0);
+		for (int i = 0; i < c->nr; i++)
+			peer_wait(c->sock[i], 1);
+	} else {
+		send_hot(h, opt.smoke ? ALONE_SMOKE_NS : ALONE_NS);
+	}
+	jobs_close(&h->jobs);
+	close(h->sock);
+	cold_finish(c);
+	samples_add(&l->p50, percentile(h->latency, h->nr_ended, 50) / 1e3);
+	samples_add(&l->p99, percentile(h->latency, h->nr_ended, 99) / 1e3);
+	samples_add(&l->max, percentile(h->latency, h->nr_ended, 100) / 1e3);
+}
+
+static void report(const char *cas, const struct latencies *l)
+{
+	result_add(SUITE, cas, "zcp-job", "p50", "µs", &l->p50);
+	result_add(SUITE, cas, "zcp-job", "p99", "µs", &l->p99);
+	result_add(SUITE, cas, "zcp-job", "max", "µs", &l->max);
+}
+
+void cold_run_hot(struct peer *peer, int nr, uint64_t size)
+{
+	static const char cas[] = "hot-beside-cold";
+	struct latencies l[2] = { 0 };
+	struct hot *h = allocate(sizeof(*h));
+	struct cold c;
+
+	say("  %s", cas);
+	cold_open(&c, peer, nr, size);
+	h->c = &c;
+	disk_file(&h->file, "hot", HOT_BYTES, 0);
+	for (int round = 0; round < opt.rounds; round++)
+		for (int i = 0; i < 2; i++)
+			sample(h, (i + round) % 2, &l[(i + round) % 2]);
+	report("hot-alone", &l[0]);
+	report(cas, &l[1]);
+	if (opt.smoke)
+		result_check(SUITE, cas, true, "every byte of hot and cold files arrives");
+	else
+		result_target(SUITE, cas, "microseconds that cold files add to max",
+			      samples_median(&l[1].max) - samples_median(&l[0].max), "<=", 10000);
+	disk_file_close(&h->file);
+	cold_close(&c);
+	free(h);
+}

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * zcp-bench: options, and the suites.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "bench.h"
+
+#define DEFAULT_ROUNDS 7
+
+struct bench_options opt = { .dir = "/dev/shm" };
+
+static const struct suite *const suites[] = {
+	&suite_bulk, &suite_multi, &suite_small, &suite_message,
+	&suite_cold, &suite_many,  &suite_cache,
+};
+
+static const struct option options[] = {
+	{ "suite", required_argument, NULL, 's' },
+	{ "rounds", required_argument, NULL, 'r' },
+	{ "smoke", no_argument, NULL, 'k' },
+	{ "out", required_argument, NULL, 'o' },
+	{ "dir", required_argument, NULL, 'd' },
+	{ "disk", required_argument, NULL, 'D' },
+	{ "peer", required_argument, NULL, 'p' },
+	{ "methods", required_argument, NULL, 'm' },
+	{ "list", no_argument, NULL, 'l' },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static const char help[] =
+	"usage: zcp-bench [OPTION]...\n"
+	"       zcp-bench serve [[ADDR:]PORT]\n"
+	"\n"
+	"Send files in every way that Linux has, side by side.\n"
+	"\n"
+	"      --suite NAME[,NAME]    these suites only; all without\n"
+	"      --methods NAME[,NAME]  these ways to send only\n"
+	"      --rounds N             rounds of each comparison (7, at most 64)\n"
+	"      --smoke                small sizes, every byte checked, speeds not judged\n"
+	"      --out DIR              write results.json, targets.json and table.txt there\n"
+	"      --dir DIR              make files there; should be a tmpfs (/dev/shm)\n"
+	"      --disk DEV             a block device to use, for cold and cache; it is\n"
+	"                             overwritten\n"
+	"      --peer HOST[:PORT]     send to `zcp-bench serve` there (port 5077)\n"
+	"      --list                 say what there is\n"
+	"\n"
+	"serve takes connections from anybody who can reach it, drops what arrives, and\n"
+	"tells how much CPU time this machine used. It ends by a signal.\n"
+	"\n"
+	"Throughput counts until the receiver has confirmed every byte and the way to\n"
+	"send has told all it has to tell. CPU seconds are those of all CPUs of the\n"
+	"machine, of both machines with --peer. Exit status: 0 done, 1 a check failed,\n"
+	"2 usage.\n";
+
+void die(const char *format, ...)
+{
+	va_list ap;
+
+	fputs("zcp-bench: ", stderr);
+	va_start(ap, format);
+	vfprintf(stderr, format, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	exit(1);
+}
+
+void die_errno(int error, const char *format, ...)
+{
+	va_list ap;
+
+	fputs("zcp-bench: ", stderr);
+	va_start(ap, format);
+	vfprintf(stderr, format, ap);
+	va_end(ap);
+	fprintf(stderr, ": %s\n", strerror(error < 0 ? -error : error));
+	exit(1);
+}
+
+void say(const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	vfprintf(stderr, format, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+}
+
+uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+bool list_has(const char *list, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (const char *p = list; p; p = strchr(p, ',')) {
+		p += *p == ',';
+		if (!strncmp(p, name, len) && (!p[len] || p[len] == ','))
+			return true;
+	}
+	return false;
+}
+
+static int usage(const char *what, const char *value)
+{
+	fprintf(stderr, "zcp-bench: %s%s%s; see zcp-bench --help\n", what, value ? " " : "",
+		value ? value : "");
+	return 2;
+}
+
+static bool is_suite(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(suites); i++)
+		if (!strcmp(suites[i]->name, name))
+			return true;
+	return false;
+}
+
+static bool is_method(const char *name)
+{
+	for (size_t i = 0; i < nr_methods; i++)
+		if (!strcmp(methods[i]->name, name))
+			return true;
+	return false;
+}
+
+/* The first name in @list that is none, or NULL; to be freed. */
+static char *unknown_name(const char *list, bool (*is)(const char *))
+{
+	char *copy = strdup(list);
+	char *save, *bad = NULL;
+
+	for (char *name = strtok_r(copy, ",", &save); name && !bad;
+	     name = strtok_r(NULL, ",", &save))
+		if (!is(name))
+			bad = strdup(name);
+	if (!strtok_r(strcpy(copy, list), ",", &save))
+		bad = strdup("\"\"");
+	free(copy);
+	return bad;
+}
+
+static int list(void)
+{
+	puts("suites:");
+	for (size_t i = 0; i < ARRAY_SIZE(suites); i++)
+		printf("  %-14s %s\n", suites[i]->name, suites[i]->help);
+	puts("methods:");
+	for (size_t i = 0; i < nr_methods; i++) {
+		const char *why = methods[i]->missing();
+
+		printf("  %-14s %s\n", methods[i]->name, why ? why : "works here");
+	}
+	return 0;
+}
+
+/* Thousands of connections, and both ends of them. */
+static void raise_limits(void)
+{
+	struct rlimit lim = { .rlim_cur = 1 << 18, .rlim_max = 1 << 18 };
+
+	if (getrlimit(RLIMIT_NOFILE, &lim))
+		return;
+	if (lim.rlim_max < 1 << 18) {
+		struct rlimit more = { .rlim_cur = 1 << 18, .rlim_max = 1 << 18 };
+
+		if (!setrlimit(RLIMIT_NOFILE, &more))
+			return;
+	}
+	lim.rlim_cur = lim.rlim_max < 1 << 18 ? lim.rlim_max : 1 << 18;
+	setrlimit(RLIMIT_NOFILE, &lim);
+}
+
+static int run(const char *names)
+{
+	signal(SIGPIPE, SIG_IGN);
+	raise_limits();
+	if (mkdir(opt.dir, 0755) && errno != EEXIST)
+		die_errno(errno, "%s", opt.dir);
+	if (opt.out && mkdir(opt.out, 0755) && errno != EEXIST)
+		die_errno(errno, "%s", opt.out);
+	for (size_t i = 0; i < ARRAY_SIZE(suites); i++) {
+		if (names && !list_has(names, suites[i]->name))
+			continue;
+		say("suite %s: %s", suites[i]->name, suites[i]->help);
+		suites[i]->run();
+		results_save();
+	}
+	return results_finish();
+}
+
+static int print_help(void)
+{
+	fputs(help, stdout);
+	return 0;
+}
+
+static int run_serve(int argc, char **argv)
+{
+	if (argc > 2)
+		return usage("serve takes one address", NULL);
+	if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")))
+		return print_help();
+	signal(SIGPIPE, SIG_IGN);
+	raise_limits();
+	return peer_serve(argc == 2 ? argv[1] : PEER_PORT);
+}
+
+int main(int argc, char **argv)
+{
+	const char *names = NULL;
+	char *bad, *end;
+	long n;
+	int c;
+
+	if (argc > 1 && !strcmp(argv[1], "serve"))
+		return run_serve(argc - 1, argv + 1);
+	if (argc == 2 && !strcmp(argv[1], "help"))
+		return print_help();
+	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		switch (c) {
+		case 's':
+			bad = unknown_name(optarg, is_suite);
+			if (bad)
+				return usage("there is no suite", bad);
+			names = optarg;
+			break;
+		case 'm':
+			bad = unknown_name(optarg, is_method);
+			if (bad)
+				return usage("there is no method", bad);
+			opt.methods = optarg;
+			break;
+		case 'r':
+			n = strtol(optarg, &end, 10);
+			if (*end || n < 1 || n > MAX_ROUNDS)
+				return usage("not a number of rounds:", optarg);
+			opt.rounds = n;
+			break;
+		case 'k':
+			opt.smoke = true;
+			break;
+		case 'o':
+			opt.out = optarg;
+			break;
+		case 'd':
+			opt.dir = optarg;
+			break;
+		case 'D':
+			opt.disk = optarg;
+			break;
+		case 'p':
+			opt.remote = optarg;
+			break;
+		case 'l':
+			return list();
+		case 'h':
+			return print_help();
+		default:
+			return usage("that is not understood", NULL);
+		}
+	}
+	if (optind < argc)
+		return usage("what is", argv[optind]);
+	if (!opt.rounds)
+		opt.rounds = opt.smoke ? 1 : DEFAULT_ROUNDS;
+	return run(names);
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Messages that are written to memory and then sent from there.
+ *
+ * What a job sent by reference is in the peer's hands when it is acknowledged,
+ * and its buffer is used again then. Over loopback the receiver's queue still
+ * refers to that memory, which no other way to send by reference changes; as
+ * speeds are the same, only smoke, where bytes are compared, also waits until
+ * the receiver has read them.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "message.h"
+#include "method.h"
+
+#define PAGE 4096
+#define MIN_DISTANCE 64
+/* Enough that neither way waits for a buffer while the connection could take more. */
+#define RING_BYTES (16 << 20)
+#define RING_MIN 16
+#define RING_MAX 4096
+#define RING_SMOKE 16
+/* The ring is confirmed in so many parts. */
+#define PARTS 4
+/* One submission. */
+#define BATCH_BYTES (512 << 10)
+#define BATCH_MAX 128
+
+static unsigned int buffers(size_t len)
+{
+	unsigned int nr = RING_MAX;
+
+	if (opt.smoke)
+		return RING_SMOKE;
+	while (nr > RING_MIN && nr * len > RING_BYTES)
+		nr /= 2;
+	return nr;
+}
+
+unsigned int producer_granularity(size_t len)
+{
+	return buffers(len) / PARTS;
+}
+
+static void ring_make(struct ring *r, size_t len)
+{
+	size_t align = len < PAGE ? MIN_DISTANCE : PAGE;
+	size_t size;
+
+	r->nr = buffers(len);
+	r->distance = (len + align - 1) / align * align;
+	size = r->nr * r->distance;
+	r->fd = memfd_create("zcp-bench-ring", MFD_CLOEXEC);
+	if (r->fd < 0 || ftruncate(r->fd, size))
+		die_errno(errno, "memfd");
+	r->memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, r->fd, 0);
+	if (r->memory == MAP_FAILED)
+		die_errno(errno, "memfd: mmap");
+}
+
+static void ring_remove(struct ring *r)
+{
+	munmap(r->memory, r->nr * r->distance);
+	close(r->fd);
+}
+
+/* What a producer does first: a new message. The receiver knows those of smoke. */
+static void produce(struct producer *p, uint8_t *buffer)
+{
+	if (opt.smoke)
+		file_fill(buffer, p->serial * p->len, p->len);
+	else
+		memset(buffer, p->serial, p->len);
+	p->serial++;
+}
+
+static void answers(struct producer *p, uint64_t n)
+{
+	if (n <= p->confirmed)
+		return;
+	peer_wait(p->sock, n - p->confirmed);
+	p->confirmed = n;
+}
+
+/* Waits until the receiver has read so many messages of this sample. */
+static void confirmed(struct producer *p, uint64_t messages)
+{
+	answers(p, (messages + p->per_answer - 1) / p->per_answer);
+}
+
+static void run_send(struct producer *p)
+{
+	for (uint64_t i = 0; i < p->count; i++) {
+		produce(p, p->ring.memory);
+		send_all(p->sock, p->ring.memory, p->len, 0);
+	}
+}
+
+static void run_xfer(struct producer *p)
+{
+	const struct ring *r = &p->ring;
+
+	for (uint64_t i = 0; i < p->count; i++) {
+		size_t at = i % r->nr * r->distance;
+
+		if (i >= r->nr)
+			confirmed(p, i - r->nr + 1);
+		produce(p, r->memory + at);
+		jobs_transfer(p->jobs.ctx, p->sock, r->fd, at, p->len);
+	}
+}
+
+static void check_event(const struct zcp_event *event, void *arg)
+{
+	const struct producer *p = arg;
+
+	if (event->bytes_sent != p->len)
+		die("a job is done with %llu of %zu bytes", (unsigned long long)event->bytes_sent,
+		    p->len);
+}
+
+static void run_job(struct producer *p)
+{
+	const struct ring *r = &p->ring;
+	unsigned int n;
+
+	for (uint64_t i = 0; i < p->count; i += n) {
+		n = p->count - i < p->batch ? p->count - i : p->batch;
+		/* They end in the order in which they were submitted. */
+		jobs_wait(&p->jobs, r->nr - n, check_event, p);
+		if (opt.smoke && i + n > r->nr)
+			confirmed(p, i + n - r->nr);
+		for (unsigned int k = 0; k < n; k++) {
+			size_t at = (i + k) % r->nr * r->distance;
+
+			produce(p, r->memory + at);
+			zcp_segment_file(&p->segment[k], r->fd, at, p->len);
+			jobs_prepare(&p->job[k], p->link, &p->segment[k], 1, i + k);
+		}
+		jobs_submit(&p->jobs, p->job, n);
+	}
+	jobs_wait(&p->jobs, 0, check_event, p);
+}
+
+void producer_run(struct producer *p)
+{
+	p->confirmed = 0;
+	switch (p->way) {
+	case MESSAGE_SEND:
+		run_send(p);
+		break;
+	case MESSAGE_XFER:
+		run_xfer(p);
+		break;
+	case MESSAGE_JOB:
+		run_job(p);
+		break;
+	}
+	confirmed(p, p->count);
+}
+
+void producer_open(struct producer *p, enum message_way way, size_t len, uint64_t count,
+		   struct peer *peer)
+{
+	struct peer_hello hello = { .mode = opt.smoke ? PEER_CHECK : PEER_DISCARD, .step = len };
+
+	*p = (struct producer){ .way = way, .len = len, .count = count };
+	p->per_answer = count;
+	if (way == MESSAGE_XFER)
+		p->per_answer = producer_granularity(len);
+	if (opt.smoke)
+		p->per_answer = 1;
+	hello.unit = p->per_answer * len;
+	p->sock = peer_connect(peer, &hello);
+	ring_make(&p->ring, len);
+	p->batch = BATCH_BYTES / len;
+	if (p->batch > BATCH_MAX)
+		p->batch = BATCH_MAX;
+	if (p->batch > p->ring.nr / PARTS)
+		p->batch = p->ring.nr / PARTS;
+	if (!p->batch)
+		p->batch = 1;
+	p->job = allocate(p->batch * sizeof(*p->job));
+	p->segment = allocate(p->batch * sizeof(*p->segment));
+	if (way != MESSAGE_SEND)
+		jobs_open(&p->jobs);
+	if (way == MESSAGE_JOB)
+		p->link = jobs_link(&p->jobs, p->sock);
+}
+
+void producer_close(struct producer *p)
+{
+	if (p->way != MESSAGE_SEND)
+		jobs_close(&p->jobs);
+	close(p->sock);
+	ring_remove(&p->ring);
+	free(p->job);
+	free(p->segment);
+}

@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * many: thousands of jobs on as many sockets, some of whose receivers do not
+ * read for a while; and equal jobs, which should get on equally.
+ *
+ * Fairness is Jain's index of the bytes that each job has sent when half of
+ * all bytes are sent: 1 when all have sent as much, 1/n when one has sent it
+ * all. Their sockets have send buffers of one size, less than a job: else TCP
+ * decides how much of a job it takes at once, more on some than on others.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "many.h"
+#include "method.h"
+#include "jobs.h"
+
+#define SUITE "many"
+#define KIB 1024ULL
+#define MIB (1024 * KIB)
+/* Jobs begin at different places of the file. */
+#define STEP (16 * KIB)
+#define STEPS 64
+/* One in so many receivers stalls. */
+#define STALL 20
+#define WORKERS_PER_CPU 4
+#define MEMORY_MAX 2048
+#define LOOK_NS 1000000
+#define SEND_BUFFER (128 << 10)
+
+struct entry {
+	int sock;
+	uint32_t link;
+	bool stalls;
+	bool ended;
+	uint64_t size;
+};
+
+struct crowd {
+	struct peer *peer;
+	struct file file;
+	struct jobs jobs;
+	unsigned int nr;
+	struct entry *entry;
+	struct zcp_job *job;
+	struct zcp_segment *segment;
+	unsigned int moving, moving_ended;
+	unsigned int stalled, stalled_ended;
+	uint64_t moving_bytes;
+	bool wrong; /* an event is not what it should be */
+};
+
+struct outcome {
+	struct samples throughput, jobs, cpu, memory, workers, jain;
+	bool wrong, all_stalled_ended;
+};
+
+static uint64_t offset_of(unsigned int i)
+{
+	return i % STEPS * STEP;
+}
+
+/* Sizes go from @smallest to @largest and again, by doubling. */
+static void crowd_open(struct crowd *c, struct peer *peer, unsigned int nr, uint64_t smallest,
+		       uint64_t largest, bool some_stall)
+{
+	uint64_t size = smallest;
+
+	*c = (struct crowd){ .peer = peer, .nr = nr };
+	file_make(&c->file, opt.dir, "zcp-bench-many", largest + STEPS * STEP);
+	c->entry = allocate(nr * sizeof(*c->entry));
+	c->job = allocate(nr * sizeof(*c->job));
+	c->segment = allocate(nr * sizeof(*c->segment));
+	for (unsigned int i = 0; i < nr; i++) {
+		struct peer_hello hello = { .mode = opt.smoke ? PEER_CHECK : PEER_DISCARD };
+		struct entry *e = &c->entry[i];
+
+		e->size = size;
+		e->stalls = some_stall && i % STALL == STALL - 1;
+		if (e->stalls) {
+			c->stalled++;
+			hello.mode = PEER_STALL;
+		} else {
+			c->moving++;
+			c->moving_bytes += size;
+		}
+		size = size < largest ? size * 2 : smallest;
+		hello.unit = e->size;
+		hello.offset = offset_of(i);
+		e->sock = peer_connect(peer, &hello);
+	}
+	jobs_open(&c->jobs);
+}
+
+static void crowd_close(struct crowd *c)
+{
+	/* With a reset, so that thousands of them leave nothing behind. */
+	struct linger now = { .l_onoff = 1 };
+
+	jobs_close(&c->jobs);
+	for (unsigned int i = 0; i < c->nr; i++) {
+		setsockopt(c->entry[i].sock, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+		close(c->entry[i].sock);
+	}
+	file_remove(&c->file);
+	free(c->entry);
+	free(c->job);
+	free(c->segment);
+}
+
+static void crowd_submit(struct crowd *c)
+{
+	for (unsigned int i = 0; i < c->nr; i++) {
+		struct entry *e = &c->entry[i];
+
+		e->link = jobs_link(&c->jobs, e->sock);
+		zcp_segment_file(&c->segment[i], c->file.fd, offset_of(i), e->size);
+		jobs_prepare(&c->job[i], e->link, &c->segment[i], 1, i);
+	}
+	jobs_submit(&c->jobs, c->job, c->nr);
+}
+
+static void crowd_ended(const struct zcp_event *event, void *arg)
+{
+	struct crowd *c = arg;
+	struct entry *e;
+
+	if (event->user_data >= c->nr) {
+		c->wrong = true;
+		return;
+	}
+	e = &c->entry[event->user_data];
+	if (e->ended || event->bytes_sent != e->size || event->link != e->link)
+		c->wrong = true;
+	e->ended = true;
+	if (e->stalls)
+		c->stalled_ended++;
+	else
+		c->moving_ended++;
+}
+
+static void crowd_confirmed(struct crowd *c, bool stalls)
+{
+	for (unsigned int i = 0; i < c->nr; i++)
+		if (c->entry[i].stalls == stalls)
+			peer_wait(c->entry[i].sock, 1);
+}
+
+static double jain(const double *x, unsigned int n)
+{
+	double sum = 0, squares = 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		sum += x[i];
+		squares += x[i] * x[i];
+	}
+	return squares > 0 ? sum * sum / (n * squares) : 0;
+}
+
+static void round_many(struct crowd *c, struct outcome *o)
+{
+	int64_t before = many_slab_bytes(), after;
+	struct meter m;
+
+	many_watch_start();
+	meter_start(c->peer);
+	crowd_submit(c);
+	/* A job is there until its event has been read. */
+	after = many_slab_bytes();
+	while (c->moving_ended < c->moving)
+		jobs_read(&c->jobs, -1, crowd_ended, c);
+	crowd_confirmed(c, false);
+	meter_stop(c->peer, &m);
+	o->all_stalled_ended |= c->stalled && c->stalled_ended == c->stalled;
+	peer_resume(c->peer);
+	jobs_wait(&c->jobs, 0, crowd_ended, c);
+	crowd_confirmed(c, true);
+	samples_add(&o->workers, many_watch_stop());
+	samples_add(&o->throughput, c->moving_bytes * 8.0 / m.ns);
+	samples_add(&o->jobs, c->moving * 1e9 / m.ns);
+	samples_add(&o->cpu, m.cpu / (c->moving_bytes / 1e9));
+	if (before >= 0)
+		samples_add(&o->memory, (double)(after - before) / c->nr);
+	o->wrong |= c->wrong || c->moving_ended != c->moving || c->stalled_ended != c->stalled;
+}
+
+static void run_many(struct peer *peer)
+{
+	unsigned int nr = opt.smoke ? 60 : 10000;
+	uint64_t largest = opt.smoke ? 256 * KIB : MIB;
+	struct outcome o = { 0 };
+	struct crowd c;
+	char cas[24];
+
+	snprintf(cas, sizeof(cas), "jobs-%u", nr);
+	say("  %s", cas);
+	for (int round = 0; round < opt.rounds; round++) {
+		crowd_open(&c, peer, nr, 16 * KIB, largest, true);
+		round_many(&c, &o);
+		crowd_close(&c);
+	}
+	result_check(SUITE, cas, !o.wrong, "each job has one event, with the right bytes");
+	/* The largest do not fit in what a receiver takes that does not read. */
+	result_check(SUITE, cas, !o.all_stalled_ended,
+		     "jobs whose receiver stalls do not end before it reads");
+	result_add(SUITE, cas, "zcp-job", "throughput", "Gbit/s", &o.throughput);
+	result_add(SUITE, cas, "zcp-job", "files_per_s", "1/s", &o.jobs);
+	result_add(SUITE, cas, "zcp-job", "cpu_per_gb", "s", &o.cpu);
+	result_add(SUITE, cas, "zcp-job", "workers", "threads", &o.workers);
+	if (o.memory.n)
+		result_add(SUITE, cas, "zcp-job", "memory_per_job", "bytes", &o.memory);
+	else
+		say("  memory_per_job is left out: /proc/slabinfo has no caches of zcp");
+	if (opt.smoke)
+		return;
+	result_target(SUITE, cas, "workers", samples_median(&o.workers),
+		      "<=", WORKERS_PER_CPU * sysconf(_SC_NPROCESSORS_ONLN));
+	if (o.memory.n)
+		result_target(SUITE, cas, "memory_per_job", samples_median(&o.memory),
+			      "<=", MEMORY_MAX);
+}
+
+/* What each job has sent; returns the sum. */
+static double look(struct crowd *c, double *sent)
+{
+	struct zcp_status status = { .size = sizeof(status) };
+	double sum = 0;
+	int ret;
+
+	for (unsigned int i = 0; i < c->nr; i++) {
+		ret = zcp_job_status(c->jobs.ctx, c->job[i].id, &status);
+		if (ret)
+			die_errno(ret, "zcp_job_status");
+		sent[i] = status.bytes_sent;
+		sum += sent[i];
+	}
+	return sum;
+}
+
+static void tell(const struct crowd *c, const double *sent, double sum)
+{
+	unsigned int none = 0, all = 0;
+
+	for (unsigned int i = 0; i < c->nr; i++) {
+		none += !sent[i];
+		all += sent[i] >= c->entry[i].size;
+	}
+	say("  %.0f%% of all bytes are sent: %u jobs have sent nothing, %u everything",
+	    100 * sum / c->moving_bytes, none, all);
+}
+
+static void round_fair(struct crowd *c, struct outcome *o)
+{
+	struct timespec pause = { .tv_nsec = LOOK_NS };
+	double *x = allocate(c->nr * sizeof(*x));
+	uint64_t half = c->moving_bytes / 2;
+	double sum;
+
+	crowd_submit(c);
+	/* No event is read meanwhile: jobs that have ended must be seen. */
+	while ((sum = look(c, x)) < half)
+		nanosleep(&pause, NULL);
+	samples_add(&o->jain, jain(x, c->nr));
+	tell(c, x, sum);
+	jobs_wait(&c->jobs, 0, crowd_ended, c);
+	crowd_confirmed(c, false);
+	o->wrong |= c->wrong || c->moving_ended != c->moving;
+	free(x);
+}
+
+static void run_fair(struct peer *peer)
+{
+	unsigned int nr = opt.smoke ? 10 : 1000;
+	uint64_t size = opt.smoke ? 256 * KIB : MIB;
+	struct outcome o = { 0 };
+	int send_buffer = SEND_BUFFER;
+	struct crowd c;
+	char cas[24];
+
+	snprintf(cas, sizeof(cas), "equal-%u", nr);
+	say("  %s", cas);
+	for (int round = 0; round < opt.rounds; round++) {
+		crowd_open(&c, peer, nr, size, size, false);
+		for (unsigned int i = 0; i < nr; i++)
+			setsockopt(c.entry[i].sock, SOL_SOCKET, SO_SNDBUF, &send_buffer,
+				   sizeof(send_buffer));
+		round_fair(&c, &o);
+		crowd_close(&c);
+	}
+	result_check(SUITE, cas, !o.wrong, "each job has one event, with the right bytes");
+	result_add(SUITE, cas, "zcp-job", "jain", "index", &o.jain);
+	if (!opt.smoke)
+		result_target(SUITE, cas, "jain", samples_median(&o.jain), ">=", 0.95);
+}
+
+static void run(void)
+{
+	const char *why = jobs_missing();
+	struct peer *peer;
+
+	if (why) {
+		say("  left out: %s", why);
+		return;
+	}
+	peer = peer_start(opt.remote ? PEER_REMOTE : PEER_LOOPBACK);
+	run_many(peer);
+	run_fair(peer);
+	peer_stop(peer);
+}
+
+const struct suite suite_many = {
+	"many",
+	"10000 jobs on as many sockets, and 1000 equal ones",
+	run,
+};

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * message: messages from memory. Each is written before it is sent, so that
+ * all ways pay for that.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "message.h"
+
+#define SUITE "message"
+/* What a sample lasts, about, and one that is taken to find the threshold. */
+#define SECONDS 0.25
+#define SECONDS_LEARN 0.05
+#define LEARN_ROUNDS 5
+#define LEARN_NS 20000000
+#define SMOKE_COUNT 40
+#define WAYS 4
+
+static const size_t full_sizes[] = { 64,       256,	 512,	    1 << 10, 4 << 10,
+				     16 << 10, 64 << 10, 256 << 10, 1 << 20 };
+static const size_t smoke_sizes[] = { 64, 4 << 10, 256 << 10 };
+
+static const size_t *sizes;
+static size_t nr_sizes;
+static struct peer *peer;
+/* Messages as long as this or longer are worth a job. */
+static size_t threshold;
+
+static const char *const names[WAYS] = { "send", "zcp-xfer", "zcp-job", "zcp-auto" };
+
+/* What the library would send a message with. */
+static enum message_way pick(size_t len)
+{
+	return len < threshold ? MESSAGE_SEND : MESSAGE_JOB;
+}
+
+static enum message_way way_of(int i, size_t len)
+{
+	static const enum message_way ways[] = { MESSAGE_SEND, MESSAGE_XFER, MESSAGE_JOB };
+
+	return i < (int)ARRAY_SIZE(ways) ? ways[i] : pick(len);
+}
+
+static bool usable(int i)
+{
+	/* The one that the others are compared with. */
+	if (!i)
+		return true;
+	return method_find(i == 1 ? "zcp-xfer" : "zcp-job");
+}
+
+static double seconds(struct producer *p)
+{
+	uint64_t ns = now_ns();
+
+	producer_run(p);
+	return (now_ns() - ns) / 1e9;
+}
+
+/* How many messages send(2) sends in this time. */
+static uint64_t count_for(size_t len, double time)
+{
+	unsigned int granularity = producer_granularity(len);
+	uint64_t count = granularity;
+	struct producer p;
+	double took;
+
+	if (opt.smoke)
+		return SMOKE_COUNT;
+	do {
+		count *= 4;
+		producer_open(&p, MESSAGE_SEND, len, count, peer);
+		took = seconds(&p);
+		producer_close(&p);
+	} while (took * 1e9 < LEARN_NS);
+	count = count * time / took;
+	return (count / granularity + 1) * granularity;
+}
+
+/* Whether a job is the faster way for messages of this length. */
+static bool job_is_faster(size_t len)
+{
+	uint64_t count = count_for(len, SECONDS_LEARN);
+	struct samples time[2] = { 0 };
+	struct producer p[2];
+
+	producer_open(&p[0], MESSAGE_SEND, len, count, peer);
+	producer_open(&p[1], MESSAGE_JOB, len, count, peer);
+	for (int round = 0; round < LEARN_ROUNDS; round++)
+		for (int i = 0; i < 2; i++)
+			samples_add(&time[i], seconds(&p[i]));
+	producer_close(&p[0]);
+	producer_close(&p[1]);
+	return samples_median(&time[1]) < samples_median(&time[0]);
+}
+
+/*
+ * The first length at which jobs are faster, and at the next one too; SIZE_MAX
+ * if there is none.
+ */
+static void find_threshold(void)
+{
+	struct samples s = { 0 };
+	int in_a_row = 0;
+
+	threshold = SIZE_MAX;
+	if (opt.smoke) {
+		threshold = 16 << 10;
+		return;
+	}
+	for (size_t i = 0; i < nr_sizes && in_a_row < 2; i++) {
+		if (!job_is_faster(sizes[i]))
+			in_a_row = 0;
+		else if (!in_a_row++)
+			threshold = sizes[i];
+	}
+	if (!in_a_row) {
+		threshold = SIZE_MAX;
+		say("  threshold: none, send(2) is faster");
+		return;
+	}
+	say("  threshold: jobs are faster from %zu bytes on", threshold);
+	samples_add(&s, threshold);
+	result_add(SUITE, "threshold", "zcp-auto", "threshold", "bytes", &s);
+}
+
+static void sample(struct producer *p)
+{
+	double bytes = (double)p->count * p->len;
+	struct meter m;
+
+	meter_start(peer);
+	producer_run(p);
+	meter_stop(peer, &m);
+	samples_add(&p->throughput, bytes * 8 / m.ns);
+	samples_add(&p->messages, p->count * 1e9 / m.ns);
+	samples_add(&p->cpu, m.cpu / (bytes / 1e9));
+}
+
+static void size_name(char *buf, size_t size, size_t len)
+{
+	if (len < 1 << 10)
+		snprintf(buf, size, "%zuB", len);
+	else if (len < 1 << 20)
+		snprintf(buf, size, "%zuKiB", len >> 10);
+	else
+		snprintf(buf, size, "%zuMiB", len >> 20);
+}
+
+static void run_size(size_t len)
+{
+	uint64_t count = count_for(len, SECONDS);
+	struct producer p[WAYS];
+	const char *name[WAYS];
+	char cas[24];
+	int nr = 0;
+
+	size_name(cas, sizeof(cas), len);
+	say("  %s", cas);
+	for (int i = 0; i < WAYS; i++) {
+		if (!usable(i))
+			continue;
+		name[nr] = names[i];
+		producer_open(&p[nr++], way_of(i, len), len, count, peer);
+	}
+	for (int round = 0; round < opt.rounds; round++)
+		for (int i = 0; i < nr; i++)
+			sample(&p[(i + round) % nr]);
+	for (int i = 0; i < nr; i++) {
+		producer_close(&p[i]);
+		result_add(SUITE, cas, name[i], "throughput", "Gbit/s", &p[i].throughput);
+		result_add(SUITE, cas, name[i], "messages_per_s", "1/s", &p[i].messages);
+		result_add(SUITE, cas, name[i], "cpu_per_gb", "s", &p[i].cpu);
+		if (!strcmp(name[i], "zcp-auto") && !opt.smoke)
+			result_target(SUITE, cas, "throughput of zcp-auto / send",
+				      samples_median(&p[i].throughput) /
+					      samples_median(&p[0].throughput),
+				      ">=", 0.95);
+	}
+	if (opt.smoke)
+		result_check(SUITE, cas, true, "every byte of every message arrives");
+}
+
+static void run(void)
+{
+	sizes = opt.smoke ? smoke_sizes : full_sizes;
+	nr_sizes = opt.smoke ? ARRAY_SIZE(smoke_sizes) : ARRAY_SIZE(full_sizes);
+	peer = peer_start(opt.remote ? PEER_REMOTE : PEER_LOOPBACK);
+	if (!jobs_missing())
+		find_threshold();
+	for (size_t i = 0; i < nr_sizes; i++)
+		run_size(sizes[i]);
+	peer_stop(peer);
+}
+
+const struct suite suite_message = {
+	"message",
+	"messages of 64 B to 1 MiB from memory",
+	run,
+};

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * multi: one file on several connections, each with a contiguous part of it.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sched.h>
+
+#include "transfer.h"
+
+#define SUITE "multi"
+#define SECONDS 0.4
+#define MB 1000000ULL
+#define STREAMS 4
+
+static const char *const names[] = { "read-send-1m", "sendfile", "zcp-job" };
+
+#define NR_NAMES ((int)ARRAY_SIZE(names))
+#define PLAIN STREAMS
+#define NR_CASES (STREAMS + 1)
+
+static int cpus(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) ? 1 : CPU_COUNT(&set);
+}
+
+static double speed(const struct transfer *t)
+{
+	return samples_median(&t->throughput);
+}
+
+/*
+ * With both ends on this machine a stream keeps two CPUs busy, so that N
+ * streams can be as fast as min(N, CPUs / 2) of them.
+ */
+static void judge(const char *cas, int streams, const struct transfer *t,
+		  const struct transfer *one)
+{
+	int room = opt.remote ? cpus() : cpus() / 2;
+	int times = streams < room ? streams : room;
+	char what[96];
+
+	if (times < 1)
+		times = 1;
+	snprintf(what, sizeof(what), "throughput of zcp-job, %d streams / 1, on %d CPUs", streams,
+		 cpus());
+	result_target(SUITE, cas, what, speed(t) / speed(one), ">=", 0.9 * times);
+}
+
+static void run_on(enum peer_path path)
+{
+	struct transfer t[NR_CASES * NR_NAMES] = { 0 };
+	const struct transfer *job[NR_CASES] = { NULL };
+	struct peer *peer = peer_start(path);
+	char cas[NR_CASES][24];
+	struct file f;
+	int nr = 0;
+
+	file_make(&f, opt.dir, "zcp-bench-multi", (opt.smoke ? 2 : 350) * MB + 1234);
+	for (int c = 0; c < NR_CASES; c++) {
+		if (c == PLAIN)
+			strcpy(cas[c], "plain");
+		else
+			snprintf(cas[c], sizeof(cas[c]), "streams-%d", c + 1);
+	}
+	for (int c = 0; c < NR_CASES; c++) {
+		for (int i = 0; i < NR_NAMES; i++) {
+			t[nr].method = method_find(names[i]);
+			if (!t[nr].method || (c == PLAIN && strcmp(names[i], "zcp-job")))
+				continue;
+			t[nr].file = &f;
+			t[nr].size = f.size;
+			t[nr].streams = c == PLAIN ? 1 : c + 1;
+			if (!strcmp(names[i], "zcp-job"))
+				job[c] = &t[nr];
+			nr++;
+		}
+	}
+	say("  1 to %d streams of %llu MB", STREAMS, (unsigned long long)(f.size / MB));
+	transfers_run(t, nr, peer, opt.smoke ? 0 : SECONDS);
+	for (int i = 0, c = 0; i < nr; i++) {
+		c = &t[i] == job[PLAIN] ? PLAIN : t[i].streams - 1;
+		transfer_report(&t[i], SUITE, cas[c]);
+	}
+	if (job[0] && !opt.smoke) {
+		for (int c = 1; c < STREAMS; c++)
+			judge(cas[c], c + 1, job[c], job[0]);
+		result_target(SUITE, cas[0], "throughput of zcp-job, 1 stream / plain",
+			      speed(job[0]) / speed(job[PLAIN]), ">=", 0.95);
+	}
+	file_remove(&f);
+	peer_stop(peer);
+}
+
+static void run(void)
+{
+	run_on(opt.remote ? PEER_REMOTE : PEER_LOOPBACK);
+}
+
+const struct suite suite_multi = {
+	"multi",
+	"parts of one cached file on 1 to 4 connections",
+	run,
+};

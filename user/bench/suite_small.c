@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * small: cached files of 1 to 256 KiB, each with a header, on keep-alive
+ * connections.
+ *
+ * files_per_s: responses go out in waves, one on each connection, and the time
+ * ends when the receiver has confirmed all bytes and all events have been
+ * read. p50 and p99: a connection gets its next response when the receiver has
+ * confirmed the one before.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "method.h"
+#include "small.h"
+
+#define SUITE "small"
+/* What a sample of files_per_s lasts, about. */
+#define SECONDS 0.25
+#define LEARN_NS 25000000
+#define MAX_WAYS 8
+/* Responses of a wave when there is one connection. */
+#define PIPELINE 64
+/* Waves of jobs that are under way. */
+#define WAVES 3
+/* In flight at a time. */
+#define MAX_CLOSED 64
+/* Points of a latency distribution. */
+#define POINTS 500
+
+/* What the receiver can compare is not enough for more. */
+static int rounds(void)
+{
+	return opt.smoke ? 1 : opt.rounds;
+}
+
+struct load {
+	const struct way *way[MAX_WAYS];
+	int nr_ways;
+	struct pool pool;
+	struct peer *peer;
+	unsigned int conns;
+	unsigned int per_conn; /* responses of a wave on each connection */
+	unsigned int *wave;    /* the connections of a wave */
+	unsigned int waves;    /* of a sample */
+	uint64_t latencies;    /* of a sample */
+	char cas[48];
+};
+
+static unsigned int wave_size(const struct load *l)
+{
+	return l->conns * l->per_conn;
+}
+
+static void send_waves(struct load *l, struct server *s)
+{
+	unsigned int size = wave_size(l);
+
+	for (unsigned int w = 0; w < l->waves; w++) {
+		server_settle(s, (WAVES - 1) * size);
+		s->way->respond(s, l->wave, size, NULL);
+	}
+	server_settle(s, 0);
+	/* In smoke each response has an answer, else all of a sample have one. */
+	for (unsigned int i = 0; i < l->conns; i++)
+		peer_wait(s->sock[i], opt.smoke ? l->waves * l->per_conn : 1);
+}
+
+/* How many waves fill a sample, by the first way that there is. */
+static void learn(struct load *l)
+{
+	struct server s;
+	uint64_t ns;
+
+	l->waves = 4;
+	if (opt.smoke)
+		return;
+	do {
+		l->waves *= 2;
+		server_open(&s, l->way[0], &l->pool, l->peer, l->conns, l->waves * l->per_conn,
+			    wave_size(l), false);
+		ns = now_ns();
+		send_waves(l, &s);
+		ns = now_ns() - ns;
+		server_close(&s);
+	} while (ns < LEARN_NS);
+	l->waves = SECONDS * 1e9 * l->waves / ns;
+	if (l->waves < 4)
+		l->waves = 4;
+}
+
+static void sample_files(struct load *l, struct server *s)
+{
+	double files = (double)l->waves * wave_size(l);
+	struct meter m;
+
+	meter_start(l->peer);
+	send_waves(l, s);
+	meter_stop(l->peer, &m);
+	samples_add(&s->files, files * 1e9 / m.ns);
+	samples_add(&s->cpu, m.cpu / (files * server_bytes(s) / 1e9));
+}
+
+static struct server *find(struct load *l, struct server *s, const char *name)
+{
+	for (int i = 0; i < l->nr_ways; i++)
+		if (!strcmp(s[i].way->name, name))
+			return &s[i];
+	return NULL;
+}
+
+static double ratio(const struct samples *a, const struct samples *b)
+{
+	return samples_median(a) / samples_median(b);
+}
+
+static void judge_files(struct load *l, struct server *s)
+{
+	struct server *base = find(l, s, "sendfile");
+	struct server *job = find(l, s, "zcp-job");
+	struct server *xfer = find(l, s, "zcp-xfer");
+
+	if (opt.smoke || !base)
+		return;
+	if (job && l->pool.size >= 4096 && l->pool.size <= 65536)
+		result_target(SUITE, l->cas, "files_per_s of zcp-job / sendfile",
+			      ratio(&job->files, &base->files), ">=", 2);
+	if (xfer)
+		result_target(SUITE, l->cas, "files_per_s of zcp-xfer / sendfile",
+			      ratio(&xfer->files, &base->files), ">=", 1);
+}
+
+static void run_files(struct load *l)
+{
+	struct server s[MAX_WAYS];
+
+	learn(l);
+	for (int i = 0; i < l->nr_ways; i++)
+		server_open(&s[i], l->way[i], &l->pool, l->peer, l->conns,
+			    opt.smoke ? 1 : l->waves * l->per_conn, wave_size(l), opt.smoke);
+	for (int round = 0; round < rounds(); round++)
+		for (int i = 0; i < l->nr_ways; i++)
+			sample_files(l, &s[(i + round) % l->nr_ways]);
+	for (int i = 0; i < l->nr_ways; i++) {
+		server_close(&s[i]);
+		result_add(SUITE, l->cas, l->way[i]->name, "files_per_s", "1/s", &s[i].files);
+		result_add(SUITE, l->cas, l->way[i]->name, "cpu_per_gb", "s", &s[i].cpu);
+	}
+	judge_files(l, s);
+}
+
+/* One connection: nothing but the response is waited for. */
+static void closed_loop_one(struct load *l, struct server *s, uint64_t *latency)
+{
+	const unsigned int conn = 0;
+	uint64_t begin;
+
+	for (uint64_t i = 0; i < l->latencies; i++) {
+		s->way->respond(s, &conn, 1, &begin);
+		peer_wait(s->sock[0], 1);
+		latency[i] = now_ns() - begin;
+		server_settle(s, 0);
+	}
+}
+
+static int poll_all(const struct server *s)
+{
+	int fd = epoll_create1(EPOLL_CLOEXEC);
+
+	if (fd < 0)
+		die_errno(errno, "epoll");
+	for (unsigned int i = 0; i < s->nr; i++) {
+		struct epoll_event ev = { .events = EPOLLIN, .data.u32 = i };
+
+		if (epoll_ctl(fd, EPOLL_CTL_ADD, s->sock[i], &ev))
+			die_errno(errno, "epoll");
+	}
+	return fd;
+}
+
+/* All connections: those that were confirmed together go on together. */
+static void closed_loop_all(struct load *l, struct server *s, uint64_t *latency)
+{
+	struct epoll_event ready[MAX_CLOSED];
+	unsigned int conn[MAX_CLOSED];
+	uint64_t begin[MAX_CLOSED];
+	uint64_t begun = l->conns, done = 0;
+	unsigned int nr;
+	int fd = poll_all(s);
+	int n;
+
+	s->way->respond(s, l->wave, l->conns, begin);
+	while (done < l->latencies) {
+		n = epoll_wait(fd, ready, MAX_CLOSED, -1);
+		if (n < 0 && errno != EINTR)
+			die_errno(errno, "epoll");
+		nr = 0;
+		for (int i = 0; i < n; i++) {
+			unsigned int c = ready[i].data.u32;
+
+			peer_wait(s->sock[c], 1);
+			latency[done++] = now_ns() - begin[c];
+			if (begun < l->latencies) {
+				conn[nr++] = c;
+				begun++;
+			}
+		}
+		if (nr)
+			s->way->respond(s, conn, nr, begin);
+		if (s->way->jobs)
+			jobs_read(&s->jobs, 0, NULL, NULL);
+	}
+	server_settle(s, 0);
+	close(fd);
+}
+
+static void sample_latency(struct load *l, struct server *s, int round)
+{
+	uint64_t *latency = s->latency + round * l->latencies;
+
+	if (l->conns == 1)
+		closed_loop_one(l, s, latency);
+	else
+		closed_loop_all(l, s, latency);
+	samples_add(&s->p50, percentile(latency, l->latencies, 50) / 1e3);
+	samples_add(&s->p99, percentile(latency, l->latencies, 99) / 1e3);
+}
+
+/* All rounds together, with more points where it gets rare. */
+static void write_distribution(struct load *l, struct server *s)
+{
+	uint64_t n = l->latencies * rounds();
+	char path[4096];
+	double share, us;
+	FILE *out;
+
+	if (!opt.out)
+		return;
+	snprintf(path, sizeof(path), "%s/latency-%s.%s.dat", opt.out, l->cas, s->way->name);
+	out = fopen(path, "we");
+	if (!out)
+		die_errno(errno, "%s", path);
+	percentile(s->latency, n, 50);
+	for (int i = 0; i < POINTS; i++) {
+		share = (double)i / POINTS;
+		share = 1 - (1 - share) * (1 - share);
+		us = s->latency[(uint64_t)(share * n)] / 1e3;
+		fprintf(out, "%.1f %.6f\n", us, share);
+	}
+	fprintf(out, "%.1f 1\n", s->latency[n - 1] / 1e3);
+	if (ferror(out) || fclose(out))
+		die_errno(errno, "%s", path);
+}
+
+static void judge_latency(struct load *l, struct server *s)
+{
+	static const char *const names[] = { "zcp-job", "zcp-xfer" };
+	struct server *base = find(l, s, "sendfile");
+	struct server *other;
+	char what[64];
+
+	if (opt.smoke || !base)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		other = find(l, s, names[i]);
+		if (!other)
+			continue;
+		snprintf(what, sizeof(what), "p99 of %s / sendfile", names[i]);
+		result_target(SUITE, l->cas, what, ratio(&other->p99, &base->p99), "<=", 1);
+	}
+}
+
+static void run_latency(struct load *l)
+{
+	struct server s[MAX_WAYS];
+
+	l->latencies = opt.smoke ? 24 : 2500;
+	for (int i = 0; i < l->nr_ways; i++) {
+		server_open(&s[i], l->way[i], &l->pool, l->peer, l->conns, 1, l->conns, opt.smoke);
+		s[i].latency = allocate(l->latencies * rounds() * sizeof(uint64_t));
+	}
+	for (int round = 0; round < rounds(); round++)
+		for (int i = 0; i < l->nr_ways; i++)
+			sample_latency(l, &s[(i + round) % l->nr_ways], round);
+	for (int i = 0; i < l->nr_ways; i++) {
+		server_close(&s[i]);
+		result_add(SUITE, l->cas, l->way[i]->name, "p50", "µs", &s[i].p50);
+		result_add(SUITE, l->cas, l->way[i]->name, "p99", "µs", &s[i].p99);
+		write_distribution(l, &s[i]);
+		free(s[i].latency);
+	}
+	judge_latency(l, s);
+}
+
+static void run_conns(struct load *l, unsigned int conns)
+{
+	l->conns = conns;
+	l->per_conn = conns == 1 ? PIPELINE : 1;
+	if (opt.smoke && conns == 1)
+		l->per_conn = 8;
+	l->wave = allocate(wave_size(l) * sizeof(*l->wave));
+	for (unsigned int i = 0; i < wave_size(l); i++)
+		l->wave[i] = i % conns;
+	snprintf(l->cas, sizeof(l->cas), "conns-%u-%lluKiB", conns,
+		 (unsigned long long)l->pool.size / 1024);
+	say("  %s", l->cas);
+	run_files(l);
+	if (conns <= MAX_CLOSED)
+		run_latency(l);
+	if (opt.smoke)
+		result_check(SUITE, l->cas, true, "every byte of every response arrives");
+	free(l->wave);
+}
+
+static void run(void)
+{
+	static const uint64_t full_sizes[] = { 1, 4, 16, 64, 256 };
+	static const uint64_t smoke_sizes[] = { 1, 16, 256 };
+	static const unsigned int full_conns[] = { 1, 64, 1000 };
+	static const unsigned int smoke_conns[] = { 1, 8 };
+	const uint64_t *sizes = opt.smoke ? smoke_sizes : full_sizes;
+	const unsigned int *conns = opt.smoke ? smoke_conns : full_conns;
+	size_t nr_sizes = opt.smoke ? ARRAY_SIZE(smoke_sizes) : ARRAY_SIZE(full_sizes);
+	size_t nr_conns = opt.smoke ? ARRAY_SIZE(smoke_conns) : ARRAY_SIZE(full_conns);
+	struct load l = { 0 };
+
+	for (size_t i = 0; i < nr_small_ways; i++)
+		if (way_usable(&small_ways[i]))
+			l.way[l.nr_ways++] = &small_ways[i];
+	if (!l.nr_ways)
+		return;
+	l.peer = peer_start(opt.remote ? PEER_REMOTE : PEER_LOOPBACK);
+	for (size_t c = 0; c < nr_conns; c++) {
+		for (size_t i = 0; i < nr_sizes; i++) {
+			pool_make(&l.pool, sizes[i] * 1024);
+			run_conns(&l, conns[c]);
+			pool_remove(&l.pool);
+		}
+	}
+	peer_stop(l.peer);
+}
+
+const struct suite suite_small = {
+	"small",
+	"cached files of 1 to 256 KiB with a header, on 1, 64 and 1000 connections",
+	run,
+};
