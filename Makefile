@@ -5,6 +5,8 @@
 #   make install|uninstall  to PREFIX (/usr/local) and /lib/modules, in DESTDIR
 #   make demo               send a real file through a real NIC driver, in a VM
 #   make check              all tests; KERNEL="6.1 6.12" chooses kernels
+#   make bench              compare the ways to send a file, at native speed, into
+#                           bench-out; SUITE=bulk,small ROUNDS=7 METHODS=...
 #   make lint               checkpatch, sparse, W=1, shellcheck, clang-format
 #   make vm CMD='command'   run a command in a VM that has zcp loaded
 #   make vm                 the same with a shell
@@ -12,6 +14,7 @@
 #
 # KDIR=directory   kernel headers to build for (of the running kernel)
 # KERNEL=6.1|6.12  the VM's kernel    NIC=veth|e1000e|virtio|ne2k_pci|all
+# KERNEL=uml       User-mode Linux 7.2, at the speed of this machine; only veth
 
 VERSION := $(shell sed -n 's/^\#\# \([0-9][0-9.]*\).*/\1/p' CHANGELOG.md | head -n 1)
 KDIR ?= /lib/modules/$(shell uname -r)/build
@@ -56,7 +59,6 @@ demo:
 	$(VM)/demo.sh
 
 vm:
-	@$(VM)/deps.sh build vm
 ifdef CMD
 	@$(VM)/run.sh $(if $(KERNEL),--kernel $(KERNEL)) \
 		$(if $(NIC),--nic $(NIC)) $(if $(TIMEOUT),--timeout $(TIMEOUT)) \
@@ -71,6 +73,9 @@ export ZCP_CMD = $(value CMD)
 check:
 	KERNEL="$(KERNEL)" selftests/check.sh
 
+bench:
+	SUITE="$(SUITE)" ROUNDS="$(ROUNDS)" METHODS="$(METHODS)" selftests/bench/bench.sh
+
 lint:
 	selftests/lint.sh
 
@@ -81,4 +86,4 @@ clean:
 	$(if $(wildcard $(KDIR)/Makefile),$(MAKE) -C $(KDIR) M=$(CURDIR) clean)
 
 .PHONY: all help modules user install modules_install user_install uninstall \
-	demo vm check lint clean
+	demo vm check bench lint clean

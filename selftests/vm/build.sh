@@ -3,7 +3,7 @@
 #
 # Build zcp.ko for a kernel, apart from the sources, in TOP/.build/RELEASE.
 #
-# usage: build.sh TOP RELEASE KDIR     prints the path of zcp.ko
+# usage: build.sh TOP RELEASE KDIR [ARCH]     prints the path of zcp.ko
 set -eu
 
 top=$1
@@ -13,9 +13,9 @@ kdir=$3
 mkdir -p "$out"
 exec 8>"$out.lock"
 flock 8
-rsync -a --delete --prune-empty-dirs --exclude='*.mod.c' --include='*/' \
-	--include='*.[chS]' --include=Kbuild --include=Makefile --exclude='*' \
+rsync -a --delete --prune-empty-dirs --exclude='*.mod.c' --exclude=probed.h \
+	--include='*/' --include='*.[chS]' --include=Kbuild --include=Makefile --exclude='*' \
 	"$top/kmod" "$top/include" "$out"
 rsync -a "$top/Kbuild" "$top/CHANGELOG.md" "$out"
-make -s -C "$kdir" M="$out" -j"$(nproc)" modules >&2
+make -s -C "$kdir" M="$out" ${4:+ARCH="$4"} -j"$(nproc)" modules >&2
 echo "$out/zcp.ko"

@@ -13,6 +13,12 @@ here=$(cd "$(dirname "$0")" && pwd)
 cache=${ZCP_CACHE:-$HOME/.cache/zcp}
 version=${1:-${KERNEL:-}}
 
+case $version in
+uml*)
+	echo "demo: User-mode Linux has no NICs to show" >&2
+	exit 2
+	;;
+esac
 "$here/deps.sh" build vm
 release='' image='' root=''
 assignments=$("$here/kernel.sh" get ${version:+"$version"})

@@ -4,7 +4,7 @@
 # Install the Debian packages that zcp's targets need and this system lacks.
 # Not being root: print the command to run and exit with status 3.
 #
-# usage: deps.sh build|vm|check|lint...
+# usage: deps.sh build|vm|uml|check|bench|lint...
 set -eu
 
 # kernel.sh fetches kernels, and those bring their own kbuild.
@@ -12,11 +12,13 @@ build='gcc libc6-dev make bc bison flex libelf-dev libssl-dev kmod cpio
 	xz-utils zstd bzip2 patch rsync pkg-config python3 ca-certificates'
 # The VM boots from this system's root file system, so that what tests run in
 # it has to be installed here.
-vm='qemu-system-x86 busybox-static kmod cpio iproute2 ethtool iputils-ping
+uml='busybox-static kmod cpio iproute2 ethtool iputils-ping
 	socat netcat-openbsd tcpdump iptables procps psmisc util-linux python3
 	strace file'
+vm="qemu-system-x86 $uml"
 check='g++ bindfs e2fsprogs xfsprogs btrfs-progs squashfs-tools erofs-utils fuse3
 	libfuse3-dev dmsetup jq openssl curl attr gdb'
+bench='gnuplot-nox liburing-dev dmsetup e2fsprogs'
 lint='sparse shellcheck clang-format codespell perl git gcc make mandoc'
 
 packages=
@@ -24,10 +26,12 @@ for purpose; do
 	case $purpose in
 	build) packages+=" $build" ;;
 	vm) packages+=" $vm" ;;
+	uml) packages+=" $uml" ;;
 	check) packages+=" $check" ;;
+	bench) packages+=" $bench" ;;
 	lint) packages+=" $lint" ;;
 	*)
-		echo "usage: deps.sh build|vm|check|lint..." >&2
+		echo "usage: deps.sh build|vm|uml|check|bench|lint..." >&2
 		exit 2
 		;;
 	esac

@@ -3,11 +3,12 @@
 #
 # Runs in the VM as process 1: prepares the system, loads zcp.ko, runs the
 # command and reports how it went.  /run/zcp is the host's directory of this
-# run, read-only (see run.sh).
+# run (see run.sh), which only User-mode Linux can write to.
 
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 run=/run/zcp
-top='' root='' release='' shell='' limit='' token='' rows='' columns='' zcpctl_dir=''
+arch='' top='' root='' release='' shell='' limit='' token='' rows='' columns='' tty=''
+share='' zcpctl_dir=''
 # shellcheck source=/dev/null
 . $run/config
 
@@ -51,12 +52,25 @@ mount_tmp() {
 	done
 }
 
+# The directory that the host gave for writing.
+mount_share() {
+	[ -n "$share" ] || return 0
+	mkdir -p "$share"
+	if [ "$arch" = um ]; then
+		busybox mount -t hostfs -o "$share" zcp-share "$share"
+	else
+		mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000 zcp-share "$share"
+	fi
+}
+
 # Modules of the kernel that runs, and device nodes that load some of them.
 modules() {
 	local name node type number
 
+	mkdir -p "/lib/modules/$release"
+	# User-mode Linux has no modules.
+	[ "$arch" != um ] || return 0
 	if [ -n "$root" ]; then
-		mkdir -p "/lib/modules/$release"
 		mount --bind "$root/lib/modules/$release" "/lib/modules/$release"
 	fi
 	mkdir -p /dev/mapper /dev/net
@@ -68,12 +82,18 @@ modules() {
 			;;
 		esac
 	done <"/lib/modules/$release/modules.devname"
+	modprobe virtio_console || die "no virtio_console"
+	[ -z "$ZCP_DISK" ] || modprobe virtio_blk || die "no virtio_blk"
 }
 
-# The virtio-serial port of this name: port NAME
+# What the host reads this stream from, a file or virtio-serial port: port NAME
 port() {
 	local entry
 
+	if [ "$arch" = um ]; then
+		echo "$run/${1#zcp.}"
+		return
+	fi
 	for entry in /sys/class/virtio-ports/*; do
 		if [ "$(<"$entry/name")" = "$1" ]; then
 			echo "/dev/${entry##*/}"
@@ -133,11 +153,9 @@ run_command() {
 }
 
 run_shell() {
-	local tty=/dev/hvc0
-
-	stty -F $tty sane rows "$rows" cols "$columns"
-	echo "zcp on Linux $release, nic $ZCP_NIC; exit ends the VM" >$tty
-	setsid -c bash -i <>$tty >&0 2>&1
+	stty -F "$tty" sane rows "$rows" cols "$columns"
+	echo "zcp on Linux $release, nic $ZCP_NIC; exit ends the VM" >"$tty"
+	setsid -c bash -i <>"$tty" >&0 2>&1
 }
 
 # Whatever still runs must not keep the module in use.
@@ -157,7 +175,7 @@ unload_zcp() {
 exec >/run/setup.log 2>&1
 mount_tmp || die "no /tmp"
 modules
-modprobe virtio_console || die "no virtio_console"
+mount_share || die "no $share"
 hostname zcp
 ip link set lo up
 # shellcheck source=nic.sh disable=SC1091
@@ -168,8 +186,10 @@ cd "$top" || die "no $top"
 say "loading zcp"
 load_zcp || die "cannot load zcp.ko: $(tail -n 3 /run/setup.log | tr '\n' ' ')"
 
+# In User-mode Linux the host's may be closed to the user.
+ls /root >/dev/null || mount -t tmpfs -o mode=700 root /root
 export HOME=/root USER=root LOGNAME=root LC_ALL=C.UTF-8
-export TERM ZCP_NIC ZCP_KERNEL ZCP_KO=$run/zcp.ko
+export TERM ZCP_NIC ZCP_KERNEL ZCP_DISK ZCP_KO=$run/zcp.ko
 export PATH="$zcpctl_dir:$PATH" LD_LIBRARY_PATH=$top/user/lib
 say "running the command"
 if [ -n "$shell" ]; then

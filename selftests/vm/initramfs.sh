@@ -5,18 +5,24 @@
 # for every kernel, and print its path.
 #
 # usage: initramfs.sh RELEASE ROOT     (see kernel.sh)
+#        initramfs.sh RELEASE          for a kernel that needs no modules
 set -eu
 shopt -s inherit_errexit
 
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${ZCP_CACHE:-$HOME/.cache/zcp}
 release=$1
-root=$2
-modules='virtio_pci 9p 9pnet_virtio overlay'
+modules=
+if [ $# -gt 1 ]; then
+	root=$2
+	modules='virtio_pci 9p 9pnet_virtio overlay'
+fi
 
 busybox=$(command -v busybox)
 key=$(cat "$0" "$here/initramfs-init" "$busybox" | sha256sum | cut -c1-12)
-key+=-$(stat -c %Y "$root/lib/modules/$release/modules.dep")
+if [ -n "$modules" ]; then
+	key+=-$(stat -c %Y "$root/lib/modules/$release/modules.dep")
+fi
 out=$cache/initramfs/$release-$key.cpio
 if [ -e "$out" ]; then
 	echo "$out"
@@ -30,6 +36,7 @@ mkdir -p "$tmp"/fs/{bin,modules,lower,rw,new}
 cp "$busybox" "$tmp/fs/bin/busybox"
 cp "$here/initramfs-init" "$tmp/fs/init"
 chmod 755 "$tmp/fs/init"
+: >"$tmp/fs/modules/order"
 
 for module in $modules; do
 	modprobe -d "$root/" -S "$release" --show-depends "$module"

@@ -3,13 +3,15 @@
 #
 # Find, or fetch into the cache, the kernels zcp is built for and tested with.
 #
-# usage: kernel.sh get [VERSION...]    print release=, image=, root=, kdir=
-#                                      as shell assignments
+# usage: kernel.sh get [VERSION...]    print release=, image=, root=, kdir=,
+#                                      arch= as shell assignments
 #        kernel.sh source VERSION...   print the directory of the source tree
 #
 # VERSION is 6.1, 6.12 or the name of an installed release.  Without one: the
-# newest installed kernel that has headers, or else 6.1.  7.2 has no image:
-# it is there to compile modules against (arch=um).
+# newest installed kernel that has headers, or else 6.1.  uml is User-mode
+# Linux 7.2, uml-7.3 that of a newer source package; it is built from source,
+# and its image is a program.  7.2 has no image: it is there to compile modules
+# against (arch=um).
 set -eu
 shopt -s inherit_errexit
 
@@ -25,8 +27,8 @@ suite_of() {
 	case $1 in
 	6.1) echo bookworm ;;
 	6.12) echo bookworm-backports ;;
-	7.2) echo trixie-backports ;;
-	*) die "no kernel $1: know of 6.1, 6.12, 7.2 and of those installed" ;;
+	7.*) echo trixie-backports ;;
+	*) die "no kernel $1: know of 6.1, 6.12, 7.2, uml, uml-7.* and of those installed" ;;
 	esac
 }
 
@@ -136,6 +138,15 @@ get_um() {
 	echo arch=um
 }
 
+get_uml() {
+	local src out=$cache/kernels/uml-$1
+
+	src=$(get_source "$1")
+	"$here/uml.sh" "$src" "$out"
+	print_kernel "$(<"$out/include/config/kernel.release")" "$out/linux" '' "$out"
+	echo arch=um
+}
+
 get() {
 	local version=${1-} root='' release
 
@@ -144,10 +155,20 @@ get() {
 		return
 	fi
 	version=${version:-6.1}
-	if [ "$version" = 7.2 ]; then
+	case $version in
+	uml)
+		get_uml 7.2
+		return
+		;;
+	uml-*)
+		get_uml "${version#uml-}"
+		return
+		;;
+	7.*)
 		get_um "$version"
 		return
-	fi
+		;;
+	esac
 	suite_of "$version" >/dev/null
 	root=$cache/kernels/$version
 	(
@@ -176,7 +197,7 @@ get_source() {
 	local tree=$cache/sources/$1
 
 	suite_of "$1" >/dev/null
-	(
+	[ -d "$tree" ] || (
 		lock "source-$1"
 		[ -d "$tree" ] || fetch_source "$1" "$tree"
 	)

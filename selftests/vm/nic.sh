@@ -12,6 +12,8 @@
 #   virtio              txv 10.78.0.1 fd78::1   rxv 10.78.0.2 fd78::2
 #   ne2k_pci            txn 10.79.0.1 fd79::1   rxn 10.79.0.2 fd79::2
 #   veth                txp 10.80.0.1 fd80::1   rxp 10.80.0.2 fd80::2
+#
+# User-mode Linux has no NICs: there "all" is tx, rx, txp and rxp, all veth.
 
 # Interface with this hardware address: nic_find MAC
 nic_find() {
@@ -61,9 +63,9 @@ nic_pair() {
 
 	case $1 in
 	veth)
-		tx=veth-tx
-		rx=veth-rx
-		ip link add $tx type veth peer name $rx || return 1
+		tx=veth-tx$2
+		rx=veth-rx$2
+		ip link add "$tx" type veth peer name "$rx" || return 1
 		;;
 	e1000e | virtio | ne2k_pci)
 		case $1 in
@@ -85,6 +87,10 @@ nic_pair() {
 nic_setup() {
 	if [ "$1" != all ]; then
 		nic_pair "$1" '' 77 && nic_wait '' 77
+		return
+	fi
+	if [ "${arch:-}" = um ]; then
+		nic_pair veth '' 77 && nic_pair veth p 80 && nic_wait '' 77 && nic_wait p 80
 		return
 	fi
 	nic_pair e1000e '' 77 && nic_pair virtio v 78 && nic_pair ne2k_pci n 79 &&

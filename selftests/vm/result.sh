@@ -4,14 +4,14 @@
 # Judge a VM's run, part of run.sh: say what went wrong and exit with the
 # status that run.sh documents.
 #
-# usage: result.sh DIR CONSOLE TOKEN QEMU-STATUS SECONDS
+# usage: result.sh DIR CONSOLE TOKEN VM-STATUS SECONDS
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 dir=$1
 console=$2
 expected=$3
-qemu=$4
+vm=$4
 seconds=$5
 
 show_console() {
@@ -29,13 +29,13 @@ complaints=0
 findings=$("$here/klog.sh" "$console") || complaints=1
 
 if [ "$token" != "$expected" ]; then
-	cat "$dir/qemu.log" >&2 2>/dev/null || :
+	cat "$dir/machine.log" >&2 2>/dev/null || :
 	show_console 40
-	if [ "$qemu" = 124 ] || [ "$qemu" = 137 ] || grep -q 'zcp-vm: time limit' "$console"; then
+	if [ "$vm" = 124 ] || [ "$vm" = 137 ] || grep -q 'zcp-vm: time limit' "$console"; then
 		echo "vm: the time limit was reached, after $seconds seconds" >&2
 		exit 124
 	fi
-	echo "vm: the VM died after $seconds seconds (QEMU's status $qemu)" >&2
+	echo "vm: the VM died after $seconds seconds (status $vm)" >&2
 	exit 126
 fi
 if [ "$complaints" = 1 ]; then
