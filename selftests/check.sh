@@ -208,7 +208,7 @@ runner_tests() {
 
 mkdir -p "$logs"
 cd "$top" || exit 1
-"$vm/deps.sh" build vm check || exit 1
+"$vm/deps.sh" build vm check bench || exit 1
 ksft=$("$vm/kernel.sh" source 6.1)/tools/testing/selftests
 for stage in $stages; do
 	case $stage in

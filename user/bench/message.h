@@ -9,7 +9,8 @@
 #include "jobs.h"
 
 enum message_way {
-	MESSAGE_SEND, /* from one buffer, by send(2) */
+	MESSAGE_SEND,	    /* from one buffer, by send(2) */
+	MESSAGE_SEND_BATCH, /* as many as zcp submits at a time, by sendmsg(2) */
 	MESSAGE_XFER,
 	MESSAGE_JOB,
 };

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "message.h"
@@ -100,6 +102,31 @@ static void run_send(struct producer *p)
 	}
 }
 
+/* The buffers are free again when the call returns. */
+static void run_send_batch(struct producer *p)
+{
+	const struct ring *r = &p->ring;
+	struct msghdr msg = { 0 };
+	struct iovec iov[BATCH_MAX];
+	uint64_t n;
+	ssize_t ret;
+
+	for (uint64_t i = 0; i < p->count; i += n) {
+		n = p->count - i < p->batch ? p->count - i : p->batch;
+		for (uint64_t k = 0; k < n; k++) {
+			iov[k].iov_base = r->memory + k * r->distance;
+			iov[k].iov_len = p->len;
+			produce(p, iov[k].iov_base);
+		}
+		msg.msg_iov = iov;
+		msg.msg_iovlen = n;
+		/* Blocking: only a signal makes it short, and none is caught here. */
+		ret = sendmsg(p->sock, &msg, MSG_NOSIGNAL);
+		if (ret != (ssize_t)(n * p->len))
+			die_errno(ret < 0 ? errno : EIO, "sendmsg");
+	}
+}
+
 static void run_xfer(struct producer *p)
 {
 	const struct ring *r = &p->ring;
@@ -153,6 +180,9 @@ void producer_run(struct producer *p)
 	case MESSAGE_SEND:
 		run_send(p);
 		break;
+	case MESSAGE_SEND_BATCH:
+		run_send_batch(p);
+		break;
 	case MESSAGE_XFER:
 		run_xfer(p);
 		break;
@@ -161,6 +191,11 @@ void producer_run(struct producer *p)
 		break;
 	}
 	confirmed(p, p->count);
+}
+
+static bool uses_zcp(const struct producer *p)
+{
+	return p->way == MESSAGE_XFER || p->way == MESSAGE_JOB;
 }
 
 void producer_open(struct producer *p, enum message_way way, size_t len, uint64_t count,
@@ -186,7 +221,7 @@ void producer_open(struct producer *p, enum message_way way, size_t len, uint64_
 		p->batch = 1;
 	p->job = allocate(p->batch * sizeof(*p->job));
 	p->segment = allocate(p->batch * sizeof(*p->segment));
-	if (way != MESSAGE_SEND)
+	if (uses_zcp(p))
 		jobs_open(&p->jobs);
 	if (way == MESSAGE_JOB)
 		p->link = jobs_link(&p->jobs, p->sock);
@@ -194,7 +229,7 @@ void producer_open(struct producer *p, enum message_way way, size_t len, uint64_
 
 void producer_close(struct producer *p)
 {
-	if (p->way != MESSAGE_SEND)
+	if (uses_zcp(p))
 		jobs_close(&p->jobs);
 	close(p->sock);
 	ring_remove(&p->ring);

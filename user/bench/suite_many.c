@@ -5,8 +5,9 @@
  *
  * Fairness is Jain's index of the bytes that each job has sent when half of
  * all bytes are sent: 1 when all have sent as much, 1/n when one has sent it
- * all. Their sockets have send buffers of one size, less than a job: else TCP
- * decides how much of a job it takes at once, more on some than on others.
+ * all. TCP decides by itself how large a socket's send buffer is, and with it how
+ * much of a job it takes at once, more on some than on others; so this is also
+ * measured with small buffers of one size, where turns decide.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +31,9 @@
 #define WORKERS_PER_CPU 4
 #define MEMORY_MAX 2048
 #define LOOK_NS 1000000
-#define SEND_BUFFER (128 << 10)
+#define SEND_BUFFER (32 << 10)
+/* Who looks too late, after this share was sent, looks again in another round. */
+#define TOO_LATE 0.75
 
 struct entry {
 	int sock;
@@ -257,35 +260,35 @@ static void round_fair(struct crowd *c, struct outcome *o)
 {
 	struct timespec pause = { .tv_nsec = LOOK_NS };
 	double *x = allocate(c->nr * sizeof(*x));
-	uint64_t half = c->moving_bytes / 2;
 	double sum;
 
 	crowd_submit(c);
 	/* No event is read meanwhile: jobs that have ended must be seen. */
-	while ((sum = look(c, x)) < half)
+	while ((sum = look(c, x)) < c->moving_bytes / 2.0)
 		nanosleep(&pause, NULL);
-	samples_add(&o->jain, jain(x, c->nr));
-	tell(c, x, sum);
+	if (!opt.smoke)
+		tell(c, x, sum);
+	if (opt.smoke || sum < TOO_LATE * c->moving_bytes)
+		samples_add(&o->jain, jain(x, c->nr));
 	jobs_wait(&c->jobs, 0, crowd_ended, c);
 	crowd_confirmed(c, false);
 	o->wrong |= c->wrong || c->moving_ended != c->moving;
 	free(x);
 }
 
-static void run_fair(struct peer *peer)
+static void run_fair(struct peer *peer, int send_buffer)
 {
 	unsigned int nr = opt.smoke ? 10 : 1000;
 	uint64_t size = opt.smoke ? 256 * KIB : MIB;
 	struct outcome o = { 0 };
-	int send_buffer = SEND_BUFFER;
 	struct crowd c;
-	char cas[24];
+	char cas[32];
 
-	snprintf(cas, sizeof(cas), "equal-%u", nr);
+	snprintf(cas, sizeof(cas), "equal-%u%s", nr, send_buffer ? "-small-buffers" : "");
 	say("  %s", cas);
-	for (int round = 0; round < opt.rounds; round++) {
+	for (int try = 0; try < 3 * opt.rounds && o.jain.n < opt.rounds; try++) {
 		crowd_open(&c, peer, nr, size, size, false);
-		for (unsigned int i = 0; i < nr; i++)
+		for (unsigned int i = 0; i < nr && send_buffer; i++)
 			setsockopt(c.entry[i].sock, SOL_SOCKET, SO_SNDBUF, &send_buffer,
 				   sizeof(send_buffer));
 		round_fair(&c, &o);
@@ -293,7 +296,7 @@ static void run_fair(struct peer *peer)
 	}
 	result_check(SUITE, cas, !o.wrong, "each job has one event, with the right bytes");
 	result_add(SUITE, cas, "zcp-job", "jain", "index", &o.jain);
-	if (!opt.smoke)
+	if (!opt.smoke && o.jain.n)
 		result_target(SUITE, cas, "jain", samples_median(&o.jain), ">=", 0.95);
 }
 
@@ -308,7 +311,8 @@ static void run(void)
 	}
 	peer = peer_start(opt.remote ? PEER_REMOTE : PEER_LOOPBACK);
 	run_many(peer);
-	run_fair(peer);
+	run_fair(peer, 0);
+	run_fair(peer, SEND_BUFFER);
 	peer_stop(peer);
 }
 

@@ -15,7 +15,7 @@
 #define LEARN_ROUNDS 5
 #define LEARN_NS 20000000
 #define SMOKE_COUNT 40
-#define WAYS 4
+#define WAYS 5
 
 static const size_t full_sizes[] = { 64,       256,	 512,	    1 << 10, 4 << 10,
 				     16 << 10, 64 << 10, 256 << 10, 1 << 20 };
@@ -27,7 +27,8 @@ static struct peer *peer;
 /* Messages as long as this or longer are worth a job. */
 static size_t threshold;
 
-static const char *const names[WAYS] = { "send", "zcp-xfer", "zcp-job", "zcp-auto" };
+/* send-batch is what a producer that has several messages at a time can do without zcp. */
+static const char *const names[WAYS] = { "send", "send-batch", "zcp-xfer", "zcp-job", "zcp-auto" };
 
 /* What the library would send a message with. */
 static enum message_way pick(size_t len)
@@ -37,17 +38,18 @@ static enum message_way pick(size_t len)
 
 static enum message_way way_of(int i, size_t len)
 {
-	static const enum message_way ways[] = { MESSAGE_SEND, MESSAGE_XFER, MESSAGE_JOB };
+	static const enum message_way ways[] = { MESSAGE_SEND, MESSAGE_SEND_BATCH, MESSAGE_XFER,
+						 MESSAGE_JOB };
 
 	return i < (int)ARRAY_SIZE(ways) ? ways[i] : pick(len);
 }
 
 static bool usable(int i)
 {
-	/* The one that the others are compared with. */
-	if (!i)
+	/* What the others are compared with. */
+	if (strncmp(names[i], "zcp-", 4))
 		return true;
-	return method_find(i == 1 ? "zcp-xfer" : "zcp-job");
+	return method_find(strcmp(names[i], "zcp-xfer") ? "zcp-job" : "zcp-xfer");
 }
 
 static double seconds(struct producer *p)

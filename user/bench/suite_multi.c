@@ -73,6 +73,7 @@ static void run_on(enum peer_path path)
 			t[nr].file = &f;
 			t[nr].size = f.size;
 			t[nr].streams = c == PLAIN ? 1 : c + 1;
+			t[nr].mode = opt.smoke ? PEER_CHECK : PEER_DISCARD;
 			if (!strcmp(names[i], "zcp-job"))
 				job[c] = &t[nr];
 			nr++;
@@ -83,6 +84,9 @@ static void run_on(enum peer_path path)
 	for (int i = 0, c = 0; i < nr; i++) {
 		c = &t[i] == job[PLAIN] ? PLAIN : t[i].streams - 1;
 		transfer_report(&t[i], SUITE, cas[c]);
+		/* A wrong byte would have ended the run. */
+		if (opt.smoke)
+			result_check(SUITE, cas[c], true, "every byte of every part arrives");
 	}
 	if (job[0] && !opt.smoke) {
 		for (int c = 1; c < STREAMS; c++)

@@ -125,7 +125,7 @@ static void run(struct transfer *t, struct meter *m)
 
 void transfer_open(struct transfer *t, struct peer *peer, double seconds)
 {
-	struct peer_hello hello = { .mode = t->mode, .flags = PEER_ALONE };
+	struct peer_hello hello = { .mode = t->mode, .flags = t->mode == PEER_CHECK ? 0 : PEER_ALONE };
 	struct meter m;
 
 	if (!t->streams)
@@ -136,6 +136,8 @@ void transfer_open(struct transfer *t, struct peer *peer, double seconds)
 		if (i == t->streams - 1)
 			t->part[i] = t->size - t->part[0] * i;
 		hello.unit = t->part[i];
+		/* With PEER_CHECK: each connection brings its own part. */
+		hello.offset = t->part[0] * i;
 		t->sock[i] = peer_connect(peer, &hello);
 	}
 	t->repeat = 1;
