@@ -21,6 +21,7 @@
 #define ZDELAY_MIN	max(HZ / 10, 1)	/* safety net: first, and at most */
 #define ZDELAY_MAX	(2 * HZ)
 #define ZJOB_COST	256	/* what an empty job takes off the quota */
+#define ZLINK_INFLIGHT	(64 * 1024)	/* what each link may always have */
 #define ZDELAY_NOMEM	max(HZ / 100, 1)
 #define ZDELAY_LINGER	max(HZ / 100, 1)	/* for packets to let go of pages */
 
@@ -104,7 +105,10 @@ static void zlink_settle(struct zlink *link, s32 open)
 
 /**
  * zlink_room() - How many bytes more may be in flight
- * @link: a link that is not closed
+ * @link: a link that is not closed; the caller is its runner
+ *
+ * A link with little in flight has room whatever the others hold: one whose
+ * peer has stalled may hold all there is, and must not stop them.
  *
  * Return: bytes; 0 or less for none.
  */
@@ -113,8 +117,11 @@ s64 zlink_room(const struct zlink *link)
 	s64 ctx = (s64)READ_ONCE(zcp_max_inflight) << 20;
 	s64 user = (s64)READ_ONCE(zcp_max_user_inflight) << 20;
 
-	return min(ctx - atomic64_read(&link->ctx->inflight),
-		   user - atomic64_read(&link->ctx->user->inflight));
+	s64 own = ZLINK_INFLIGHT - (s64)READ_ONCE(link->inflight);
+
+	ctx -= atomic64_read(&link->ctx->inflight);
+	user -= atomic64_read(&link->ctx->user->inflight);
+	return max(min(ctx, user), own);
 }
 
 /*

@@ -125,9 +125,11 @@ static void run(struct transfer *t, struct meter *m)
 
 void transfer_open(struct transfer *t, struct peer *peer, double seconds)
 {
-	struct peer_hello hello = { .mode = t->mode, .flags = t->mode == PEER_CHECK ? 0 : PEER_ALONE };
+	struct peer_hello hello = { .mode = t->mode };
 	struct meter m;
 
+	if (t->mode != PEER_CHECK)
+		hello.flags = PEER_ALONE;
 	if (!t->streams)
 		t->streams = 1;
 	t->peer = peer;

@@ -213,7 +213,8 @@ enum zcp_limit {
  * @__reserved: 0.
  * @max_inline_total: Out: inline bytes a context may hold.
  * @max_inflight: Out: bytes of its jobs that a context may have sent and not
- *	acknowledged. At this limit jobs wait; none is refused.
+ *	acknowledged. At this limit jobs wait; none is refused. A link may have
+ *	64 KiB in any case, so that a peer that stalls does not stop the others.
  * @max_user_inflight: Out: the same for one user.
  */
 struct zcp_info {
