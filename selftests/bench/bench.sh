@@ -57,6 +57,7 @@ busy() {
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 rm -f "$out"/{results,targets}.json "$out"/{table,system}.txt "$out"/*.svg "$out"/*.dat
+mkdir -p "$top/.build"
 work=$(mktemp -d "$top/.build/bench.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <linux/fs.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -37,6 +38,7 @@
 /* Left free, for what the file system itself needs. */
 #define SPARE (64ULL << 20)
 #define DROP_TRIES 100
+#define GO_TRIES 100
 
 static char dir[200];
 
@@ -148,11 +150,40 @@ bool disk_open(unsigned int delay_ms)
 	return true;
 }
 
+static void pause_ms(long ms)
+{
+	struct timespec pause = { .tv_nsec = ms * 1000000 };
+
+	nanosleep(&pause, NULL);
+}
+
+static bool slow_is_there(void)
+{
+	char name[64];
+	bool there = false;
+	glob_t found;
+
+	if (glob("/sys/block/dm-*/dm/name", 0, NULL, &found))
+		return false;
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		FILE *f = fopen(found.gl_pathv[i], "re");
+
+		there |= f && fgets(name, sizeof(name), f) && !strcmp(name, SLOW "\n");
+		if (f)
+			fclose(f);
+	}
+	globfree(&found);
+	return there;
+}
+
 void disk_close(void)
 {
 	if (umount(dir))
 		die_errno(errno, "unmounting %s", dir);
 	rmdir(dir);
+	/* It goes a little later, and until then the disk is in use. */
+	for (int try = 0; try < GO_TRIES && slow_is_there(); try++)
+		pause_ms(50);
 }
 
 static void path_of(struct file *f, const char *name)
@@ -299,13 +330,12 @@ static void flush_packets(void)
 
 void disk_drop(const struct file *f, int nr)
 {
-	struct timespec pause = { .tv_nsec = 20000000 };
 	double resident = 1;
 	int left = nr;
 
 	for (int try = 0; left && try < DROP_TRIES; try++) {
 		if (try)
-			nanosleep(&pause, NULL);
+			pause_ms(20);
 		flush_packets();
 		sync();
 		for (int i = 0; i < nr; i++)

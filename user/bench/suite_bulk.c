@@ -10,7 +10,7 @@
 
 #define SUITE "bulk"
 /* What a sample lasts at least. */
-#define SECONDS 0.4
+#define SECONDS 0.25
 #define MB 1000000ULL
 #define GB 1000000000ULL
 #define BLOCK_BYTES (1 << 20)

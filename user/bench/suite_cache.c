@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * cache: a file larger than memory is sent once, and what that does to the
- * page cache: how much it grows, and what is left of another file that was
- * in use.
+ * page cache: how much it grows, and what is left of another file, which is
+ * hot, that is read twice before, or warm, that is read once.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +17,6 @@
 #include "jobs.h"
 
 #define SUITE "cache"
-#define CASE "file-beside-hot"
 #define MIB (1ULL << 20)
 #define BIG_BYTES (8192 * MIB)
 #define HOT_BYTES (256 * MIB)
@@ -27,6 +26,7 @@
 #define MAX_CACHE_ROUNDS 3
 #define SAMPLE_NS 50000000
 #define GROWTH_MAX (64 * MIB)
+#define MAX_WAYS 4
 
 struct way {
 	const char *name;
@@ -146,23 +146,24 @@ static bool has_nocache(void)
 	       info.features & ZCP_FEATURE_NOCACHE;
 }
 
-/* Twice, so that the kernel knows it is in use. */
-static void warm(const struct file *hot)
+static void warm(const struct file *hot, int reads)
 {
-	disk_read(hot);
-	disk_read(hot);
+	for (int i = 0; i < reads; i++)
+		disk_read(hot);
 	if (disk_resident(hot) < 1)
 		die("%s does not stay in the page cache, there is too little memory", hot->path);
 }
 
-static void sample(struct way *w, struct peer *peer, const struct file *big, const struct file *hot)
+static void sample(struct way *w, struct peer *peer, const struct file *big, const struct file *hot,
+		   int reads)
 {
 	struct peer_hello hello = { .mode = opt.smoke ? PEER_CHECK : PEER_DISCARD };
 	struct meter m;
 	int sock;
 
 	disk_drop(big, 1);
-	warm(hot);
+	/* It is gone as well. */
+	warm(hot, reads);
 	hello.unit = big->size;
 	sock = peer_connect(peer, &hello);
 	watch_start();
@@ -179,31 +180,46 @@ static void sample(struct way *w, struct peer *peer, const struct file *big, con
 	samples_add(&w->cpu, m.cpu / (big->size / 1e9));
 }
 
-static void report(struct way *w)
+static void report(const char *cas, const struct way *w)
 {
-	result_add(SUITE, CASE, w->name, "throughput", "Gbit/s", &w->throughput);
-	result_add(SUITE, CASE, w->name, "cpu_per_gb", "s", &w->cpu);
-	result_add(SUITE, CASE, w->name, "cache_growth", "bytes", &w->growth);
-	result_add(SUITE, CASE, w->name, "hot_resident", "fraction", &w->resident);
+	result_add(SUITE, cas, w->name, "throughput", "Gbit/s", &w->throughput);
+	result_add(SUITE, cas, w->name, "cpu_per_gb", "s", &w->cpu);
+	result_add(SUITE, cas, w->name, "cache_growth", "bytes", &w->growth);
+	result_add(SUITE, cas, w->name, "hot_resident", "fraction", &w->resident);
 	if (w->send != send_job)
 		return;
 	if (opt.smoke) {
-		result_check(SUITE, CASE, true, "every byte arrives");
-		result_check(SUITE, CASE, samples_median(&w->resident) == 1.0,
-			     "the hot file stays in the page cache");
+		result_check(SUITE, cas, true, "every byte arrives");
+		result_check(SUITE, cas, samples_median(&w->resident) == 1.0,
+			     "the other file stays in the page cache");
 		return;
 	}
-	result_target(SUITE, CASE, "cache_growth of zcp-job", samples_median(&w->growth),
+	result_target(SUITE, cas, "cache_growth of zcp-job", samples_median(&w->growth),
 		      "<=", GROWTH_MAX);
-	result_target(SUITE, CASE, "hot_resident of zcp-job", samples_median(&w->resident),
-		      ">=", 1);
+	result_target(SUITE, cas, "hot_resident of zcp-job", samples_median(&w->resident), ">=", 1);
 }
 
-static void run_ways(struct way *way, int nr)
+static void run_case(const char *cas, int reads, const struct way *ways, int nr, struct peer *peer,
+		     const struct file *big, const struct file *hot)
+{
+	int rounds = opt.rounds < MAX_CACHE_ROUNDS ? opt.rounds : MAX_CACHE_ROUNDS;
+	struct way way[MAX_WAYS];
+
+	say("  %s: %llu MiB beside %llu MiB, %llu MiB of memory available", cas,
+	    (unsigned long long)(big->size / MIB), (unsigned long long)(hot->size / MIB),
+	    (unsigned long long)(memory_available() / MIB));
+	memcpy(way, ways, nr * sizeof(*way));
+	for (int round = 0; round < rounds; round++)
+		for (int i = 0; i < nr; i++)
+			sample(&way[(i + round) % nr], peer, big, hot, reads);
+	for (int i = 0; i < nr; i++)
+		report(cas, &way[i]);
+}
+
+static void run_ways(const struct way *way, int nr)
 {
 	uint64_t big_size = opt.smoke ? 64 * MIB : BIG_BYTES;
 	uint64_t hot_size = opt.smoke ? 8 * MIB : HOT_BYTES;
-	int rounds = opt.rounds < MAX_CACHE_ROUNDS ? opt.rounds : MAX_CACHE_ROUNDS;
 	struct file big, hot;
 	struct peer *peer;
 	uint64_t room;
@@ -217,16 +233,11 @@ static void run_ways(struct way *way, int nr)
 		return;
 	}
 	disk_file(&big, "big", big_size, 0);
-	say("  %llu MiB beside %llu MiB that are hot, %llu MiB of memory available",
-	    (unsigned long long)(big.size / MIB), (unsigned long long)(hot.size / MIB),
-	    (unsigned long long)(memory_available() / MIB));
 	peer = peer_start(opt.remote ? PEER_REMOTE : PEER_LOOPBACK);
-	for (int round = 0; round < rounds; round++)
-		for (int i = 0; i < nr; i++)
-			sample(&way[(i + round) % nr], peer, &big, &hot);
+	run_case("file-beside-hot", 2, way, nr, peer, &big, &hot);
+	if (!opt.smoke)
+		run_case("file-beside-warm", 1, way, nr, peer, &big, &hot);
 	peer_stop(peer);
-	for (int i = 0; i < nr; i++)
-		report(&way[i]);
 	disk_file_close(&big);
 	disk_file_close(&hot);
 }
@@ -238,7 +249,7 @@ static void run(void)
 		{ .name = "sendfile-fadvise", .needs = "sendfile", .send = send_sendfile_fadvise },
 		{ .name = "zcp-job", .needs = "zcp-job", .send = send_job },
 	};
-	struct way way[ARRAY_SIZE(all)];
+	struct way way[MAX_WAYS];
 	int nr = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
