@@ -436,6 +436,16 @@ ZCP_API int zcp_send_file(int sock, int fd, uint64_t offset, uint64_t length,
 ZCP_API const char *zcp_state_name(uint32_t state);
 
 /**
+ * zcp_state_parse() - The state of a name
+ * @name: As zcp_state_name() gives it.
+ * @state: Out: enum zcp_state.
+ *
+ * Return: 0, or -EINVAL when no state has that name.
+ * Since: 0.3
+ */
+ZCP_API int zcp_state_parse(const char *name, uint32_t *state);
+
+/**
  * zcp_reason_name() - The name of a reason to copy
  * @reason: enum zcp_reason.
  *

@@ -9,7 +9,8 @@ set -eu
 
 # kernel.sh fetches kernels, and those bring their own kbuild.
 build='gcc libc6-dev make bc bison flex libelf-dev libssl-dev kmod cpio
-	xz-utils zstd bzip2 patch rsync pkg-config python3 ca-certificates'
+	xz-utils zstd bzip2 patch rsync pkg-config python3 ca-certificates
+	libnl-3-dev libnl-genl-3-dev libncurses-dev'
 # The VM boots from this system's root file system, so that what tests run in
 # it has to be installed here.
 uml='busybox-static kmod cpio iproute2 ethtool iputils-ping

@@ -83,6 +83,11 @@ const char *zcp_state_name(uint32_t state)
 	return name_of(states, COUNT(states), state);
 }
 
+int zcp_state_parse(const char *name, uint32_t *state)
+{
+	return parse(states, COUNT(states), name, state);
+}
+
 const char *zcp_reason_name(uint32_t reason)
 {
 	return name_of(reasons, COUNT(reasons), reason);

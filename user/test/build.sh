@@ -28,6 +28,7 @@ skip() {
 }
 
 cat >"$tmp/use.c" <<'END'
+#include <zcp/monitor.h>
 #include <zcp/zcp.h>
 
 int main(void)
@@ -35,11 +36,15 @@ int main(void)
 	struct zcp_segment segment;
 
 	zcp_segment_file(&segment, 0, 0, ZCP_TO_EOF);
+#ifndef NO_MONITOR
+	if (zcp_snapshot_count(0) || zcp_monitor_fd(0) >= 0)
+		return 1;
+#endif
 	return zcp_version()[0] == '0' && segment.flags == ZCP_SEGMENT_TO_EOF ? 0 : 1;
 }
 END
 cp "$tmp/use.c" "$tmp/use.cc"
-# Nothing but the header may be needed, so it comes first.
+# Nothing but the headers may be needed, so they come first.
 flags="-Wall -Wextra -Wpedantic -Werror -I$top/include -I$top/include/uapi"
 
 for std in c99 c11 gnu11; do
@@ -59,21 +64,23 @@ for std in c++11 c++17; do
 	fi
 done
 
-"$user/lib/check-map.sh" "$top/include/zcp/zcp.h" "$user/lib/libzcp.map" "$user/lib/libzcp.so" \
+"$user/lib/check-map.sh" "$user/lib/libzcp.map" "$user/lib/libzcp.so" "$top"/include/zcp/*.h \
 	>"$tmp/log" 2>&1
 ok $? "header, version map and library agree"
 grep -v zcp_ctx_fd "$user/lib/libzcp.map" >"$tmp/map"
-! "$user/lib/check-map.sh" "$top/include/zcp/zcp.h" "$tmp/map" "$user/lib/libzcp.so" \
+! "$user/lib/check-map.sh" "$tmp/map" "$user/lib/libzcp.so" "$top"/include/zcp/*.h \
 	>"$tmp/log" 2>&1
 ok $? "a function that is missing in the map is found"
 nm -D --defined-only --with-symbol-versions "$user/lib/libzcp.so" >"$tmp/log" &&
 	grep -q ' T zcp_send_file@@LIBZCP_0.1$' "$tmp/log" &&
 	grep -q ' T zcp_feature_name@@LIBZCP_0.2$' "$tmp/log" &&
-	! grep -Eq 'zcp_opts_get|zcp_event_wait' "$tmp/log"
+	grep -q ' T zcp_monitor_open@@LIBZCP_0.3$' "$tmp/log" &&
+	! grep -Eq 'zcp_opts_get|zcp_event_wait|zcp_parse_job' "$tmp/log"
 ok $? "symbols have their version, others are hidden"
 readelf -d "$user/lib/libzcp.so" >"$tmp/log" && grep -q 'SONAME.*\[libzcp\.so\.0\]' "$tmp/log" &&
-	[ "$(grep -c NEEDED "$tmp/log")" -eq 1 ] && grep -q 'NEEDED.*\[libc\.so' "$tmp/log"
-ok $? "the soname; nothing is needed but libc"
+	[ "$(grep -c NEEDED "$tmp/log")" -eq 3 ] && grep -q 'NEEDED.*\[libc\.so' "$tmp/log" &&
+	grep -q 'NEEDED.*\[libnl-3\.so' "$tmp/log" && grep -q 'NEEDED.*\[libnl-genl-3\.so' "$tmp/log"
+ok $? "the soname; nothing is needed but libc and libnl"
 
 # Every function is described, with what it returns if it does.
 awk '
@@ -89,15 +96,15 @@ awk '
 			bad = 1
 		}
 	}
-	END { exit bad }' "$top/include/zcp/zcp.h" >"$tmp/log"
+	END { exit bad }' "$top"/include/zcp/*.h >"$tmp/log"
 ok $? "kernel-doc of every function"
 
 make -s -C "$user" install DESTDIR="$tmp/dest" PREFIX=/opt/zcp >"$tmp/log" 2>&1 &&
 	(cd "$tmp/dest/opt/zcp" && find . -type f -o -type l) | sort >"$tmp/list" &&
-	sed "s/VERSION/$VERSION/" >"$tmp/want" <<-END &&
+	sed "s/VERSION/$VERSION/" <<-END | sort >"$tmp/want" &&
 		./bin/zcpctl
-		./include/linux/zcp.h
-		./include/zcp/zcp.h
+		$(cd "$top/include/uapi" && printf './include/%s\n' linux/*.h)
+		$(cd "$top/include" && printf './include/%s\n' zcp/*.h)
 		./lib/libzcp.a
 		./lib/libzcp.so
 		./lib/libzcp.so.0
@@ -108,7 +115,7 @@ make -s -C "$user" install DESTDIR="$tmp/dest" PREFIX=/opt/zcp >"$tmp/log" 2>&1 
 	diff "$tmp/want" "$tmp/list" >>"$tmp/log"
 ok $? "make install: what goes where"
 if command -v pkg-config >/dev/null; then
-	export PKG_CONFIG_LIBDIR="$tmp/dest/opt/zcp/lib/pkgconfig"
+	export PKG_CONFIG_PATH="$tmp/dest/opt/zcp/lib/pkgconfig"
 	at=--define-variable=prefix=$tmp/dest/opt/zcp
 	# shellcheck disable=SC2046 # one word per flag
 	[ "$(pkg-config --modversion libzcp)" = "$VERSION" ] &&
@@ -119,9 +126,19 @@ if command -v pkg-config >/dev/null; then
 else
 	skip "a program built by pkg-config" "there is no pkg-config here"
 fi
-"$CC" -I"$tmp/dest/opt/zcp/include" "$tmp/use.c" -o "$tmp/static" \
+"$CC" -I"$tmp/dest/opt/zcp/include" -DNO_MONITOR "$tmp/use.c" -o "$tmp/static" \
 	"$tmp/dest/opt/zcp/lib/libzcp.a" >"$tmp/log" 2>&1 && "$tmp/static"
-ok $? "a program with libzcp.a"
+ok $? "a program with libzcp.a, which needs libnl only for monitoring"
+if command -v pkg-config >/dev/null; then
+	# shellcheck disable=SC2046 # one word per flag
+	"$CC" "$tmp/use.c" -o "$tmp/static" $(pkg-config "$at" --cflags libzcp) \
+		"$tmp/dest/opt/zcp/lib/libzcp.a" \
+		$(pkg-config --static --libs libzcp | sed 's/-lzcp//') >"$tmp/log" 2>&1 &&
+		"$tmp/static"
+	ok $? "a program with libzcp.a that monitors"
+else
+	skip "a program with libzcp.a that monitors" "there is no pkg-config here"
+fi
 make -s -C "$user" uninstall DESTDIR="$tmp/dest" PREFIX=/opt/zcp >"$tmp/log" 2>&1 &&
 	[ -z "$(find "$tmp/dest" -type f -o -type l)" ]
 ok $? "make uninstall leaves nothing"
