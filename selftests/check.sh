@@ -123,7 +123,11 @@ build_module() {
 }
 
 programs() {
-	make -s -C "$here" KSFT_DIR="$ksft" list
+	make -s -C "$here" KSFT_DIR="$ksft" list "$@"
+}
+
+chosen_programs() {
+	[ "$(programs TARGETS='abi cli.sh' | xargs)" = 'abi cli.sh' ]
 }
 
 # Splits the output of run_tests into the TAP of each program.
@@ -226,6 +230,8 @@ for stage in $stages; do
 			! grep 'warning:' "$logs/selftests.log" >"$logs/warnings"
 			result "selftests: built without a warning" $? \
 				"$(head -n 1 "$logs/warnings")"
+			chosen_programs
+			result "selftests: TARGETS chooses some" $? "$(programs | xargs)"
 			for kernel in $kernels; do
 				boot "$kernel"
 			done
