@@ -112,16 +112,11 @@ format() {
 }
 
 spelling() {
-	files | grep -v '^LICENSES/' | (cd "$top" && xargs -r codespell -q 35 -L zuser,inflight)
+	files | grep -v '^LICENSES/' | (cd "$top" && xargs -r codespell -q 35 -L zuser,inflight,bu)
 }
 
 man_pages() {
-	local page status=0
-
-	for page in $(files 'docs/man/*'); do
-		mandoc -T lint -W warning "$top/$page" || status=1
-	done
-	return $status
+	make -s -C "$top/user" man && "$top/user/man/check.sh" form
 }
 
 mkdir -p "$logs"

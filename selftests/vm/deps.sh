@@ -18,10 +18,10 @@ uml='busybox-static kmod cpio iproute2 ethtool iputils-ping
 	strace file'
 vm="qemu-system-x86 $uml"
 check='g++ bindfs e2fsprogs xfsprogs btrfs-progs squashfs-tools erofs-utils fuse3
-	libfuse3-dev dmsetup jq openssl curl attr gdb
+	libfuse3-dev dmsetup jq openssl curl attr gdb mandoc man-db
 	gcc-i686-linux-gnu libc6-dev-i386-cross'
 bench='gnuplot-nox liburing-dev dmsetup e2fsprogs'
-lint='sparse shellcheck clang-format codespell perl git gcc make mandoc'
+lint='sparse shellcheck clang-format codespell perl git gcc make mandoc man-db'
 
 packages=
 for purpose; do

@@ -111,6 +111,7 @@ make -s -C "$user" install DESTDIR="$tmp/dest" PREFIX=/opt/zcp >"$tmp/log" 2>&1 
 		./lib/libzcp.so.VERSION
 		./lib/pkgconfig/libzcp.pc
 		./lib/zcp/zcp-bench
+		$(cd "$user/.obj/man" 2>/dev/null && printf '%s\n' * | sed 's|.*\(.\)$|./share/man/man\1/&|')
 	END
 	diff "$tmp/want" "$tmp/list" >>"$tmp/log"
 ok $? "make install: what goes where"

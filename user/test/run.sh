@@ -48,6 +48,7 @@ for program in "$@"; do
 done
 suite build test/build.sh
 suite cli test/cli.sh
+suite man test/man.sh
 
 failed=$(grep -c '^not ok' "$tmp/all")
 skipped=$(grep -c '# SKIP' "$tmp/all")
