@@ -112,13 +112,15 @@ options() {
 	# share are in a file that is no verb's.
 	cat "$tmp"/*.help >"$tmp/all"
 	for file in "$TOP"/user/zcpctl/*.c; do
-		verb=$(sed -n 's/^const char \([a-z]*\)_help\[\].*/\1/p' "$file" | head -n 1)
+		verb=$(sed -nE 's/^const (char|struct command) ([a-z]*)_(help\[\]|command) .*/\2/p' \
+			"$file" | head -n 1)
 		name=$tmp/${verb:-all}
 		[ -z "$verb" ] || name+=.help
 		while read -r option; do
 			options_in <"$name" | grep -qxF -e "--$option" ||
 				wrong "$(basename "$file"): no help names the option --$option"
-		done < <(sed -n 's/.*{ "\([a-z-]*\)", \(no\|required\|optional\)_argument,.*/\1/p' "$file")
+		done < <(sed -nE -e 's/.*\{ "([a-z-]*)", (no|required|optional)_argument,.*/\1/p' \
+			-e 's/.*\<OPT\("([a-z-]*)",.*/\1/p' "$file")
 	done
 }
 

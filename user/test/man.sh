@@ -120,7 +120,8 @@ tree && generate "$tmp/zcpctl" && grep -q 'twice' "$tmp/pages/zcpctl.1" &&
 	grep -qx 'zcpctl send: its help names --twice, which it does not take' "$tmp/log" &&
 	[ "$(wc -l <"$tmp/log")" -eq 1 ]
 ok $? "an option in a help that the verb does not take is found"
-tree && sed -i 's/{ "nocache", no_argument.*/&\n{ "secret", no_argument, NULL, 1 },/' \
+tree && sed -i -e 's/{ "nocache", no_argument.*/&\n{ "secret", no_argument, NULL, 1 },/' \
+	-e 's/^\tOPT("nocache",.*/\tOPT("secret", 1, NULL, ""),\n&/' \
 	"$tmp/tree/user/zcpctl/send.c" && generate &&
 	! TOP=$tmp/tree PAGES=$tmp/pages LIBRARY=$user/lib/libzcp.so ZCPCTL=$user/zcpctl/zcpctl \
 		"$user/man/check.sh" options >"$tmp/log" 2>&1 &&
