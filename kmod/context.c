@@ -1,14 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Contexts: making, finding what they own, and their end. */
 #include <linux/cred.h>
+#include <linux/nsproxy.h>
+#include <linux/pid.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <net/net_namespace.h>
 
 #include "context.h"
 #include "job.h"
 #include "link.h"
+#include "slab.h"
 
+/* id → context; see struct zctx. */
+static DEFINE_XARRAY(zctx_table);
+static atomic_long_t zctx_last_id = ATOMIC_LONG_INIT(0);
 static atomic_t zctx_live = ATOMIC_INIT(0);
 static DECLARE_WAIT_QUEUE_HEAD(zctx_gone);
+
+/* Who opens it: the process, whichever of its threads does. */
+static void zctx_set_opener(struct zctx *ctx)
+{
+	ctx->pid = get_pid(task_tgid(current));
+	rcu_read_lock();
+	get_task_comm(ctx->comm, current->group_leader);
+	rcu_read_unlock();
+	ctx->net_cookie = current->nsproxy->net_ns->net_cookie;
+}
 
 /**
  * zctx_new() - Make a context for the current user
@@ -18,6 +36,7 @@ static DECLARE_WAIT_QUEUE_HEAD(zctx_gone);
 struct zctx *zctx_new(void)
 {
 	struct zctx *ctx;
+	int ret;
 
 	ctx = kzalloc(sizeof(*ctx), GFP_KERNEL_ACCOUNT);
 	if (!ctx)
@@ -37,7 +56,16 @@ struct zctx *zctx_new(void)
 	init_waitqueue_head(&ctx->wait);
 	init_llist_head(&ctx->ready);
 	INIT_DELAYED_WORK(&ctx->look, zctx_look_work);
+	zctx_set_opener(ctx);
+	ctx->id = atomic_long_inc_return(&zctx_last_id);
 	atomic_inc(&zctx_live);
+	zslab_account(sizeof(*ctx));
+	/* From here on it is seen, and may get more references. */
+	ret = xa_insert(&zctx_table, ctx->id, ctx, GFP_KERNEL);
+	if (ret) {
+		zctx_put(ctx);
+		return ERR_PTR(ret);
+	}
 	return ctx;
 }
 
@@ -48,6 +76,7 @@ static void zctx_free(struct kref *ref)
 	struct zjob *job;
 	unsigned long id;
 
+	xa_erase(&zctx_table, ctx->id);
 	/* Closed, all of them: nothing is left to be done. */
 	llist_for_each_entry_safe(link, next, llist_del_all(&ctx->ready), ready)
 		zlink_put(link);
@@ -58,7 +87,9 @@ static void zctx_free(struct kref *ref)
 	xa_destroy(&ctx->jobs);
 	xa_destroy(&ctx->links);
 	zuser_put(ctx->user);
+	put_pid(ctx->pid);
 	kfree(ctx);
+	zslab_account(-(long)sizeof(*ctx));
 
 	if (atomic_dec_and_test(&zctx_live))
 		wake_up_all(&zctx_gone);
@@ -74,8 +105,9 @@ void zctx_put(struct zctx *ctx)
  * @ctx: the context
  *
  * Every link is closed, here or by the worker that is busy with it, and every
- * job ends. Waits for such workers only for a moment, all in all, and not at
- * all in a process that is being killed.
+ * job ends; those that have ended let go of their files. Waits for such workers
+ * only for a moment, all in all, and not at all in a process that is being
+ * killed.
  */
 void zctx_release(struct zctx *ctx)
 {
@@ -92,6 +124,7 @@ void zctx_release(struct zctx *ctx)
 	}
 	if (cancel_delayed_work(&ctx->look))
 		zctx_put(ctx);
+	zctx_forget_events(ctx);
 	zctx_put(ctx);
 }
 
@@ -101,6 +134,44 @@ void zctx_release(struct zctx *ctx)
 void zctx_wait_all_gone(void)
 {
 	wait_event(zctx_gone, !atomic_read(&zctx_live));
+}
+
+/**
+ * zctx_next() - Find the first context whose id is not less than one
+ * @id: where to begin
+ *
+ * Return: the context with a reference, or NULL.
+ */
+struct zctx *zctx_next(u64 id)
+{
+	unsigned long index = id;
+	struct zctx *ctx;
+
+	if (id > ULONG_MAX)
+		return NULL;
+	xa_lock(&zctx_table);
+	ctx = xa_find(&zctx_table, &index, ULONG_MAX, XA_PRESENT);
+	/* One without references is about to leave the table. */
+	while (ctx && !kref_get_unless_zero(&ctx->ref))
+		ctx = xa_find_after(&zctx_table, &index, ULONG_MAX, XA_PRESENT);
+	xa_unlock(&zctx_table);
+	return ctx;
+}
+
+/**
+ * zctx_find() - Find a context by its id
+ * @id: the context's id
+ *
+ * Return: the context with a reference, or NULL.
+ */
+struct zctx *zctx_find(u64 id)
+{
+	struct zctx *ctx = zctx_next(id);
+
+	if (!ctx || ctx->id == id)
+		return ctx;
+	zctx_put(ctx);
+	return NULL;
 }
 
 /**
@@ -141,6 +212,28 @@ struct zjob *zctx_find_job(struct zctx *ctx, u64 id)
 		kref_get(&job->ref);
 	xa_unlock(&ctx->jobs);
 	return job;
+}
+
+/**
+ * zctx_next_link() - Find the first link whose id is not less than one
+ * @ctx: the context
+ * @id: where to begin
+ *
+ * Return: the link with a reference, or NULL.
+ */
+struct zlink *zctx_next_link(struct zctx *ctx, u64 id)
+{
+	unsigned long index = id;
+	struct zlink *link;
+
+	if (id > U32_MAX)
+		return NULL;
+	xa_lock(&ctx->links);
+	link = xa_find(&ctx->links, &index, U32_MAX, XA_PRESENT);
+	if (link)
+		kref_get(&link->ref);
+	xa_unlock(&ctx->links);
+	return link;
 }
 
 /**

@@ -162,7 +162,8 @@ static int zcmd_cancel(struct zcmd *c)
 	job = zctx_find_job(c->ctx, req->job);
 	if (!job)
 		return -ENOENT;
-	ret = zlink_cancel_job(job->link, job, &req->cancelled);
+	ret = zlink_cancel_job(job->link, job, MAX_SCHEDULE_TIMEOUT,
+			       &req->cancelled);
 	req->state = READ_ONCE(job->state);
 	req->bytes_sent = READ_ONCE(job->sent);
 	zjob_put(job);

@@ -15,7 +15,9 @@
 #include "limit.h"
 #include "link.h"
 #include "nocache.h"
+#include "notify.h"
 #include "slab.h"
+#include "stats.h"
 #include "trace.h"
 
 #define ZDELAY_MIN	max(HZ / 10, 1)	/* safety net: first, and at most */
@@ -125,11 +127,14 @@ s64 zlink_room(const struct zlink *link)
 }
 
 /*
- * Jobs that have ended under the lock, through zjob.ended_next. Their list's
- * references are theirs until they are given back outside of the lock.
+ * Jobs of a link that have ended under the lock, through zjob.ended_next, the
+ * first one first. Their list's references are theirs until they are given back
+ * outside of the lock.
  */
 struct zended {
 	struct zjob *first;
+	struct zjob *last;
+	struct ztell_to to;
 };
 
 static void zended_put(struct zended *ended)
@@ -138,8 +143,10 @@ static void zended_put(struct zended *ended)
 
 	while ((job = ended->first)) {
 		ended->first = job->ended_next;
+		ztell_done(&ended->to, job);
 		zjob_put(job);
 	}
+	ztell_end(&ended->to);
 }
 
 /* Take a job off its list and make it final. */
@@ -149,8 +156,13 @@ static void zlink_end_locked(struct zlink *link, struct zjob *job, u8 state,
 	list_del_init(&job->entry);
 	if (link->current_job == job)
 		link->current_job = NULL;
-	job->ended_next = ended->first;
-	ended->first = job;
+	link->nr_jobs--;
+	if (ended->first)
+		ended->last->ended_next = job;
+	else
+		ended->first = job;
+	ended->last = job;
+	ztell_begin(&ended->to, link);
 	zjob_finish(job, state, error, zjob_acked(job, una));
 }
 
@@ -318,9 +330,11 @@ static bool zlink_end_job(struct zlink *link, struct zjob *job, u8 state,
 static struct zjob *zlink_begin(struct zlink *link)
 {
 	struct zjob *job;
+	bool begins;
 
 	spin_lock(&link->lock);
 	job = list_first_entry_or_null(&link->queue, struct zjob, entry);
+	begins = job && job->state == ZCP_STATE_QUEUED;
 	if (job) {
 		WRITE_ONCE(job->state, ZCP_STATE_RUNNING);
 		link->current_job = job;
@@ -328,6 +342,8 @@ static struct zjob *zlink_begin(struct zlink *link)
 			clear_bit(ZLINK_IO, &link->bits);
 	}
 	spin_unlock(&link->lock);
+	if (begins)
+		ztell_stage(link, job, ZCP_STATE_RUNNING);
 	return job;
 }
 
@@ -337,6 +353,8 @@ static void zlink_job_sent(struct zlink *link, struct zjob *job)
 		zlink_end_job(link, job, ZCP_STATE_DONE, 0);
 		return;
 	}
+	/* Now, while it is the current one: later anyone may end it. */
+	ztell_stage(link, job, ZCP_STATE_SENT);
 	spin_lock(&link->lock);
 	WRITE_ONCE(job->state, ZCP_STATE_SENT);
 	list_move_tail(&job->entry, &link->unacked);
@@ -456,6 +474,7 @@ static void zlink_turn(struct zlink *link, bool may_read, s64 *quota,
 {
 	unsigned int stalls = 0;
 	struct zjob *job;
+	enum zpush_result result;
 	u64 bytes = 0, was;
 	u32 nr = 0;
 
@@ -494,7 +513,10 @@ static void zlink_turn(struct zlink *link, bool may_read, s64 *quota,
 		}
 
 		was = job->sent;
-		switch (zjob_push(job, *batch, quota, may_read)) {
+		result = zjob_push(job, *batch, quota, may_read);
+		if (job->sent != was && result != ZPUSH_SENT)
+			ztell_progress(link, job);
+		switch (result) {
 		case ZPUSH_SENT:
 			*quota -= ZJOB_COST;
 			zlink_job_sent(link, job);
@@ -546,6 +568,9 @@ static void zlink_turn(struct zlink *link, bool may_read, s64 *quota,
 	zlink_flush(link);
 }
 
+/* Workers that take a turn now. */
+atomic_t zlink_workers = ATOMIC_INIT(0);
+
 /**
  * zlink_work() - A worker's turn
  * @work: zlink.work
@@ -558,7 +583,9 @@ void zlink_work(struct work_struct *work)
 	struct zbatch *batch = NULL;
 
 	if (zlink_run_or_note(link)) {
+		atomic_inc(&zlink_workers);
 		zlink_turn(link, test_bit(ZLINK_IO, &link->bits), &quota, &batch);
+		atomic_dec(&zlink_workers);
 		zlink_end_run(link);
 	}
 	zbatch_free(batch);
@@ -577,8 +604,10 @@ void zlink_work(struct work_struct *work)
  */
 int zlink_queue(struct zlink *link, struct zjob *job)
 {
+	struct ztell_new news = {};
 	int ret = 0;
 
+	ztell_prepare_new(&news, link, job);
 	spin_lock(&link->lock);
 	if (test_bit(ZLINK_ENDING, &link->bits)) {
 		ret = -ENOENT;
@@ -593,8 +622,13 @@ int zlink_queue(struct zlink *link, struct zjob *job)
 		list_add_tail(&job->entry, &link->queue);
 		/* The id is reserved: this allocates nothing. */
 		xa_store(&link->ctx->jobs, job->id, job, GFP_NOWAIT);
+		link->nr_jobs++;
+		zstats_job_new(sock_net(link->sk));
+		/* Before anybody can tell more of it. */
+		ztell_new(&news);
 	}
 	spin_unlock(&link->lock);
+	ztell_end_new(&news);
 	return ret;
 }
 
@@ -623,15 +657,19 @@ void zlink_push_now(struct zlink *link, s64 *quota, struct zbatch **batch)
  * zlink_cancel_job() - Cancel one job
  * @link: its link
  * @job: the job
+ * @timeout: how long to wait for the runner to stop, in jiffies
  * @cancelled: out: 1 when this call has cancelled it, else 0
  *
- * Return: 0, or -EINTR after a fatal signal; the job then ends by itself.
+ * Return: 0, -EINTR after a fatal signal, or -ETIMEDOUT; the job then ends by
+ * itself.
  */
-int zlink_cancel_job(struct zlink *link, struct zjob *job, u32 *cancelled)
+int zlink_cancel_job(struct zlink *link, struct zjob *job, long timeout,
+		     u32 *cancelled)
 {
 	struct zended ended = {};
 	bool running = false;
 	bool ours = false;
+	int ret;
 
 	spin_lock(&link->lock);
 	if (!zjob_is_final(job)) {
@@ -649,8 +687,9 @@ int zlink_cancel_job(struct zlink *link, struct zjob *job, u32 *cancelled)
 		return 0;
 
 	/* The runner stops at its next step; when there is none, be it. */
-	if (zlink_wait_run(link))
-		return -EINTR;
+	ret = zlink_wait_run(link, timeout);
+	if (ret)
+		return ret;
 	if (zlink_end_job(link, job, ZCP_STATE_CANCELLED, ECANCELED))
 		zlink_flush(link);
 	zlink_end_run(link);
@@ -670,7 +709,7 @@ int zlink_cancel_all(struct zlink *link, u32 *cancelled, u64 *bytes)
 {
 	*cancelled = 0;
 	*bytes = 0;
-	if (zlink_wait_run(link))
+	if (zlink_wait_run(link, MAX_SCHEDULE_TIMEOUT))
 		return -EINTR;
 	if (!test_bit(ZLINK_CLOSED, &link->bits)) {
 		zlink_finish_all(link, zlink_una(link), ZCP_STATE_CANCELLED,

@@ -75,7 +75,9 @@ void zctx_look_work(struct work_struct *work)
 {
 	struct zctx *ctx = container_of(to_delayed_work(work), struct zctx, look);
 
+	atomic_inc(&zlink_workers);
 	zctx_look(ctx);
+	atomic_dec(&zlink_workers);
 	zctx_put(ctx);
 }
 
@@ -88,6 +90,7 @@ void zctx_post(struct zctx *ctx, struct zjob *job)
 {
 	spin_lock(&ctx->lock);
 	list_add_tail(&job->entry, &ctx->events);
+	ctx->nr_events++;
 	spin_unlock(&ctx->lock);
 	zctx_wake(ctx);
 }
@@ -103,8 +106,10 @@ static struct zjob *zctx_pop(struct zctx *ctx)
 
 	spin_lock(&ctx->lock);
 	job = list_first_entry_or_null(&ctx->events, struct zjob, entry);
-	if (job)
+	if (job) {
 		list_del_init(&job->entry);
+		ctx->nr_events--;
+	}
 	spin_unlock(&ctx->lock);
 	return job;
 }
@@ -113,8 +118,26 @@ static void zctx_push_back(struct zctx *ctx, struct zjob *job)
 {
 	spin_lock(&ctx->lock);
 	list_add(&job->entry, &ctx->events);
+	ctx->nr_events++;
 	spin_unlock(&ctx->lock);
 	zctx_wake(ctx);
+}
+
+/**
+ * zctx_forget_events() - Nobody will read the events
+ * @ctx: a context whose file is closed
+ *
+ * Their jobs let go of their files now, whoever still looks at the context.
+ */
+void zctx_forget_events(struct zctx *ctx)
+{
+	struct zjob *job;
+
+	while ((job = zctx_pop(ctx))) {
+		xa_erase(&ctx->jobs, job->id);
+		zjob_forget(ctx, job);
+		cond_resched();
+	}
 }
 
 /**

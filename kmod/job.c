@@ -14,6 +14,7 @@
 #include "nocache.h"
 #include "slab.h"
 #include "source.h"
+#include "stats.h"
 #include "trace.h"
 
 #define ZSPLICE_BYTES	(256 * 1024)	/* one visit to the file system */
@@ -21,13 +22,36 @@
 
 static void zjob_let_go_files(struct zjob *job)
 {
+	struct file *file;
 	u32 i;
 
 	for (i = 0; i < job->nr_segs; i++) {
-		if (job->segs[i].file)
-			fput(job->segs[i].file);
+		file = job->segs[i].file;
+		if (!file)
+			continue;
+		/* Somebody may be looking at its name. */
+		spin_lock(&job->link->lock);
 		job->segs[i].file = NULL;
+		spin_unlock(&job->link->lock);
+		fput(file);
 	}
+}
+
+/**
+ * zjob_memory() - What a job takes
+ * @job: the job, with its segments and inline bytes
+ *
+ * Return: bytes.
+ */
+long zjob_memory(const struct zjob *job)
+{
+	long bytes = struct_size(job, segs, max_t(u32, job->nr_segs, ZSLAB_JOB_SEGS));
+
+	if (job->inline_data)
+		bytes += max_t(u32, job->inline_len, ZSLAB_INLINE);
+	if (job->nocache)
+		bytes += sizeof(*job->nocache);
+	return bytes;
 }
 
 static void zjob_free(struct kref *ref)
@@ -35,6 +59,7 @@ static void zjob_free(struct kref *ref)
 	struct zjob *job = container_of(ref, struct zjob, ref);
 
 	zjob_let_go_files(job);
+	zslab_account(-zjob_memory(job));
 	if (job->inline_len > ZSLAB_INLINE)
 		kvfree(job->inline_data);
 	else if (job->inline_data)
@@ -104,6 +129,7 @@ void zjob_finish(struct zjob *job, u8 state, int error, u64 acked)
 	job->acked = acked;
 	job->error = error;
 	WRITE_ONCE(job->state, state);
+	zstats_job_end(sock_net(job->link->sk), state);
 	trace_zcp_done(job->id, job->link_id, state, error, job->sent, acked);
 	zctx_post(job->link->ctx, job);
 }
@@ -146,6 +172,7 @@ static void zjob_advance(struct zjob *job, struct zseg *seg, size_t n,
 	job->sent += n;
 	zlink_charge(link, n, job->end_seq);
 	zcount_add(&job->count, count);
+	zstats_bytes(sock_net(link->sk), count);
 	spin_unlock(&link->lock);
 }
 

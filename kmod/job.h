@@ -18,7 +18,8 @@ struct zlink;
 
 /**
  * struct zseg - A segment of a job
- * @file: the file, with a reference; NULL for inline bytes
+ * @file: the file, with a reference; NULL for inline bytes, and when the job was
+ *	forgotten. Who is not the runner of the link looks at it under zlink.lock
  * @data: the inline bytes, inside zjob.inline_data
  * @pos: the offset of the next byte, in the file or in @data
  * @left: bytes to go; for a segment to EOF an estimate that only ends it when
@@ -69,6 +70,7 @@ struct zseg {
  * @nocache: what has to be dropped from the page cache; NULL for nothing
  * @pace: how much its rate lets it send; belongs to the runner
  * @pace_ns: when to go on, from the last push that its rate has stopped
+ * @told: in jiffies: when its progress was last told; the runner's
  * @submitted: when the job was accepted
  * @sent_ns: from then until all was sent
  * @acked_ns: until all was seen acknowledged
@@ -116,6 +118,7 @@ struct zjob {
 	struct znocache *nocache;
 	struct zpace pace;
 	u64 pace_ns;
+	unsigned long told;
 
 	ktime_t submitted;
 	u64 sent_ns;
@@ -159,6 +162,7 @@ static inline bool zjob_is_final(const struct zjob *job)
 struct zjob *zjob_new(struct zctx *ctx, const struct zcp_job *req);
 void zjob_abort(struct zctx *ctx, struct zjob *job);
 void zjob_put(struct zjob *job);
+long zjob_memory(const struct zjob *job);
 void zjob_forget(struct zctx *ctx, struct zjob *job);
 void zjob_finish(struct zjob *job, u8 state, int error, u64 acked);
 enum zpush_result zjob_push(struct zjob *job, struct zbatch *batch,

@@ -47,6 +47,7 @@ static void zlink_yield_sock(struct zlink *link)
 static void zlink_free(struct kref *ref)
 {
 	kmem_cache_free(zslab_link, container_of(ref, struct zlink, ref));
+	zslab_account(-(long)sizeof(struct zlink));
 }
 
 void zlink_put(struct zlink *link)
@@ -138,11 +139,13 @@ int zlink_new(struct zctx *ctx, struct zcp_link *req, struct zlink **out)
 		ret = -ENOMEM;
 		goto err_limits;
 	}
+	zslab_account(sizeof(*link));
 	kref_init(&link->ref);
 	link->flags = req->flags;
 	link->ctx = ctx;
 	link->sock = sock;
 	link->sk = sock->sk;
+	link->net_cookie = sock_net(sock->sk)->net_cookie;
 	spin_lock_init(&link->lock);
 	INIT_LIST_HEAD(&link->queue);
 	INIT_LIST_HEAD(&link->unacked);
@@ -251,7 +254,7 @@ int zlink_unlink(struct zlink *link, u32 *cancelled)
 {
 	*cancelled = 0;
 	set_bit(ZLINK_ENDING, &link->bits);
-	if (zlink_wait_run(link))
+	if (zlink_wait_run(link, MAX_SCHEDULE_TIMEOUT))
 		return -EINTR;
 	*cancelled = zlink_close(link);
 	zlink_end_run(link);

@@ -35,14 +35,16 @@ enum {
  * @id: in its context
  * @flags: ZCP_LINK_*
  * @ctx: its context, with a reference until closed
+ * @net_cookie: the network namespace of the socket
  * @sock: the socket, with a reference to its file until closed
  * @sk: @sock->sk; NULL when closed (changed under @lock)
  * @node: in the table of linked sockets, until closed
- * @lock: @queue, @unacked, @current_job, @inflight, the states and progress of
- *	jobs
+ * @lock: @queue, @unacked, @current_job, @nr_jobs, @inflight, the states and
+ *	progress of jobs, and their letting go of files
  * @queue: jobs that are not sent, oldest first
  * @unacked: jobs that are sent and wait for their acknowledgment
  * @current_job: the first of @queue, when the runner has begun with it
+ * @nr_jobs: jobs in @queue and @unacked
  * @inflight: bytes of jobs that were sent and are not known to be acked; also
  *	in zctx.inflight and zuser.inflight
  * @more: the last bytes were announced to have successors; the runner's
@@ -86,6 +88,7 @@ struct zlink {
 	u32 id;
 	u32 flags;
 	struct zctx *ctx;
+	u64 net_cookie;
 	struct socket *sock;
 	struct sock *sk;
 	struct hlist_node node;
@@ -94,6 +97,7 @@ struct zlink {
 	struct list_head queue;
 	struct list_head unacked;
 	struct zjob *current_job;
+	u32 nr_jobs;
 	u64 inflight;
 	u32 last_seq;
 	bool more;
@@ -135,16 +139,18 @@ void zlink_kick(struct zlink *link);
 void zlink_kick_later(struct zlink *link, unsigned long delay);
 bool zlink_try_run(struct zlink *link);
 bool zlink_run_or_note(struct zlink *link);
-int zlink_wait_run(struct zlink *link);
+int zlink_wait_run(struct zlink *link, long timeout);
 void zlink_end_run(struct zlink *link);
 enum hrtimer_restart zlink_timer(struct hrtimer *timer);
 int zlink_wake(wait_queue_entry_t *wait, unsigned int mode, int sync, void *key);
 
 /* engine.c */
+extern atomic_t zlink_workers;
 void zlink_work(struct work_struct *work);
 int zlink_queue(struct zlink *link, struct zjob *job);
 void zlink_push_now(struct zlink *link, s64 *quota, struct zbatch **batch);
-int zlink_cancel_job(struct zlink *link, struct zjob *job, u32 *cancelled);
+int zlink_cancel_job(struct zlink *link, struct zjob *job, long timeout,
+		     u32 *cancelled);
 int zlink_cancel_all(struct zlink *link, u32 *cancelled, u64 *bytes);
 void zlink_finish_all(struct zlink *link, u32 una, u8 state, int error,
 		      u32 *nr, u64 *bytes);

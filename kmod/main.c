@@ -5,7 +5,9 @@
 #include "context.h"
 #include "dev.h"
 #include "link.h"
+#include "netlink.h"
 #include "slab.h"
+#include "stats.h"
 
 static int __init zcp_init(void)
 {
@@ -14,16 +16,26 @@ static int __init zcp_init(void)
 	ret = zslab_init();
 	if (ret)
 		return ret;
-	ret = zengine_init();
+	ret = zstats_init();
 	if (ret)
 		goto err_slab;
-	ret = misc_register(&zcp_dev);
+	ret = zengine_init();
+	if (ret)
+		goto err_stats;
+	ret = znl_init();
 	if (ret)
 		goto err_engine;
+	ret = misc_register(&zcp_dev);
+	if (ret)
+		goto err_netlink;
 	return 0;
 
+err_netlink:
+	znl_exit();
 err_engine:
 	zengine_exit();
+err_stats:
+	zstats_exit();
 err_slab:
 	zslab_exit();
 	return ret;
@@ -34,7 +46,10 @@ static void __exit zcp_exit(void)
 	misc_deregister(&zcp_dev);
 	/* No file is open; a worker may still be closing the last links. */
 	zctx_wait_all_gone();
+	/* Nothing is left to be told. Waits for requests that are under way. */
+	znl_exit();
 	zengine_exit();
+	zstats_exit();
 	zslab_exit();
 }
 

@@ -138,20 +138,22 @@ bool zlink_run_or_note(struct zlink *link)
 /**
  * zlink_wait_run() - Become the runner, after the one there is
  * @link: the link
+ * @timeout: how long to wait, in jiffies
  *
- * Return: 0, or -EINTR after a fatal signal; workers then go on.
+ * Return: 0, -EINTR after a fatal signal, or -ETIMEDOUT; workers then go on.
  */
-int zlink_wait_run(struct zlink *link)
+int zlink_wait_run(struct zlink *link, long timeout)
 {
-	int ret;
+	long ret;
 
 	atomic_inc(&link->waiters);
-	ret = wait_event_killable(link->idle, zlink_try_run(link));
+	ret = wait_event_killable_timeout(link->idle, zlink_try_run(link),
+					  timeout);
 	atomic_dec(&link->waiters);
-	if (!ret)
+	if (ret > 0)
 		return 0;
 	zlink_kick(link);
-	return -EINTR;
+	return ret ? -EINTR : -ETIMEDOUT;
 }
 
 /**

@@ -11,6 +11,21 @@ struct kmem_cache *zslab_job;
 struct kmem_cache *zslab_inline;
 struct kmem_cache *zslab_batch;
 
+DEFINE_PER_CPU(long, zslab_bytes);
+
+/**
+ * zslab_held() - Bytes of contexts, links and jobs, and what jobs hold
+ */
+u64 zslab_held(void)
+{
+	long sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += per_cpu(zslab_bytes, cpu);
+	return max(sum, 0L);
+}
+
 static struct kmem_cache *zslab_make(const char *name, size_t size,
 				     slab_flags_t flags)
 {

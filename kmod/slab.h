@@ -7,6 +7,7 @@
 #ifndef ZCP_SLAB_H
 #define ZCP_SLAB_H
 
+#include <linux/percpu.h>
 #include <linux/slab.h>
 
 /* Jobs of more segments, and more inline bytes, come from kmalloc(). */
@@ -19,6 +20,16 @@ extern struct kmem_cache *zslab_inline;
 extern struct kmem_cache *zslab_batch;
 
 struct zbatch;
+
+DECLARE_PER_CPU(long, zslab_bytes);
+
+/* Bytes of contexts, links and jobs, and what jobs hold: made, or freed. */
+static inline void zslab_account(long bytes)
+{
+	this_cpu_add(zslab_bytes, bytes);
+}
+
+u64 zslab_held(void);
 
 static inline void zbatch_free(struct zbatch *batch)
 {

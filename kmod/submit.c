@@ -233,6 +233,7 @@ static struct zjob *zjob_make(struct zctx *ctx, struct zlink *link,
 	}
 	if (!ret)
 		ret = zjob_take_segments(ctx, job, reqs, limit);
+	zslab_account(zjob_memory(job));
 	if (ret) {
 		zjob_forget(ctx, job);
 		goto err_reqs;

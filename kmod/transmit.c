@@ -80,17 +80,17 @@ u32 zpath_reason(struct sock *sk)
 }
 
 /**
- * zpath_describe() - Fill in what the route of a socket can do
+ * zpath_look() - Fill in what the route of a socket can do, as it is
  * @sk: the socket
  * @reply: the path_* members and @mss are written
  */
-void zpath_describe(struct sock *sk, struct zcp_link *reply)
+void zpath_look(struct sock *sk, struct zcp_link *reply)
 {
 	netdev_features_t features, tso;
 	struct net_device *dev;
 	struct dst_entry *dst;
 
-	reply->path_reason = zpath_reason(sk);
+	reply->path_reason = zpath_cached_reason(sk);
 	reply->path_mode = reply->path_reason == ZCP_REASON_NONE ?
 			   ZCP_MODE_ZEROCOPY : ZCP_MODE_COPY;
 	reply->path_caps = 0;
@@ -117,6 +117,17 @@ void zpath_describe(struct sock *sk, struct zcp_link *reply)
 			sizeof(reply->path_ifname));
 	}
 	rcu_read_unlock();
+}
+
+/**
+ * zpath_describe() - Fill in what the route of a socket can do
+ * @sk: the socket; one that has lost its route looks it up. May sleep
+ * @reply: the path_* members and @mss are written
+ */
+void zpath_describe(struct sock *sk, struct zcp_link *reply)
+{
+	zpath_reason(sk);
+	zpath_look(sk, reply);
 }
 
 /* No upper layer protocol, and nobody else's sendmsg(). */

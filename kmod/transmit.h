@@ -64,6 +64,7 @@ struct zpush {
 };
 
 u32 zpath_reason(struct sock *sk);
+void zpath_look(struct sock *sk, struct zcp_link *reply);
 void zpath_describe(struct sock *sk, struct zcp_link *reply);
 int zsock_check(struct socket *sock);
 

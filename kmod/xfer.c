@@ -10,6 +10,7 @@
 #include "limit.h"
 #include "slab.h"
 #include "source.h"
+#include "stats.h"
 #include "transmit.h"
 #include "xfer.h"
 
@@ -160,6 +161,8 @@ int zxfer(struct zcp_xfer *req)
 	req->offset = x.pos;
 	req->bytes_zerocopy = x.count.zerocopy;
 	req->bytes_copied = zcount_copied(&x.count);
+	if (req->done)
+		zstats_xfer(sock_net(x.push.sock->sk), &x.count);
 
 out_file:
 	fput(x.file);

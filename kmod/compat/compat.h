@@ -18,6 +18,7 @@
 #include <linux/uio.h>
 #include <linux/version.h>
 #include <net/dst.h>
+#include <net/genetlink.h>
 
 #ifdef ZCP_HAVE_FOLIO_BATCH_H
 #include <linux/folio_batch.h>
@@ -28,6 +29,11 @@
 /* Keeps a cache visible by its name; old kernels merge those that are alike. */
 #ifndef SLAB_NO_MERGE
 #define SLAB_NO_MERGE		0
+#endif
+
+/* What a multicast group of generic netlink wants of its subscribers: 6.7. */
+#ifndef GENL_MCAST_CAP_NET_ADMIN
+#define GENL_MCAST_CAP_NET_ADMIN	GENL_UNS_ADMIN_PERM
 #endif
 
 /* Folios that one struct folio_batch holds: the array's size is not named alike. */
@@ -77,6 +83,16 @@ zcp_get_folios_contig(struct address_space *mapping, pgoff_t *index,
 		last = *index;
 #endif
 	return filemap_get_folios_contig(mapping, index, last, fbatch);
+}
+
+/* The attributes of the request that a dump answers. */
+static inline struct nlattr **zcp_genl_dump_attrs(struct netlink_callback *cb)
+{
+#ifdef ZCP_HAVE_GENL_INFO_DUMP
+	return genl_info_dump(cb)->attrs;
+#else
+	return genl_dumpit_info(cb)->attrs;
+#endif
 }
 
 static inline void

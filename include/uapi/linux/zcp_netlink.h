@@ -16,7 +16,12 @@
  * a caller without CAP_NET_ADMIN over that namespace sees and cancels only what
  * its own user owns: a dump leaves the rest out, a request for one object gets
  * EPERM. The multicast group needs CAP_NET_ADMIN. Every refusal carries its
- * reason as text in the extended acknowledgment.
+ * reason as text in the extended acknowledgment; that of a dump comes with its
+ * NLMSG_DONE, or as NLMSG_ERROR.
+ *
+ * Notifications come in order for each job. A subscriber that reads too slowly
+ * gets ENOBUFS from its socket, and later notifications again; jobs never wait
+ * for it.
  *
  * Attributes may be added to any message; receivers skip what they do not know.
  */
@@ -52,7 +57,7 @@
  * @ZCP_NL_A_JOB_ACKED_NS: u64: until all was seen acknowledged, or 0.
  * @ZCP_NL_A_JOB_END_NS: u64: until it ended, or 0.
  * @ZCP_NL_A_JOB_UID: u32: who opened its context, in the reader's user
- *	namespace.
+ *	namespace; in events in the one that owns the network namespace.
  * @ZCP_NL_A_JOB_PID: u32: the process that opened its context, in the
  *	reader's pid namespace, 0 when it is not in there. In events as the
  *	initial namespace counts.
@@ -60,7 +65,8 @@
  * @ZCP_NL_A_JOB_FILE: string: the path of the file of its current segment, or
  *	of its first that has one; the name alone in events; absent when it has
  *	none.
- * @ZCP_NL_A_JOB_COPIED: nest, once for each reason: enum zcp_nl_attr_copied.
+ * @ZCP_NL_A_JOB_COPIED: nest, once for each reason that occurred: enum
+ *	zcp_nl_attr_copied.
  * @ZCP_NL_A_JOB_PAD: nothing.
  *
  * Since: 0.3
@@ -219,10 +225,11 @@ enum zcp_nl_attr_context {
  * @ZCP_NL_A_STATS_JOBS_FAILED: u64: jobs that failed.
  * @ZCP_NL_A_STATS_JOBS_CANCELLED: u64: jobs that were cancelled.
  * @ZCP_NL_A_STATS_XFERS: u64: calls of ZCP_IOC_XFER that moved bytes.
- * @ZCP_NL_A_STATS_BYTES_SENT: u64: bytes of jobs and xfers.
+ * @ZCP_NL_A_STATS_BYTES_SENT: u64: bytes of jobs, ended or not, and xfers.
  * @ZCP_NL_A_STATS_BYTES_ZEROCOPY: u64: of these, by reference.
  * @ZCP_NL_A_STATS_BYTES_COPIED: u64: of these, copied.
- * @ZCP_NL_A_STATS_COPIED: nest, once for each reason: enum zcp_nl_attr_copied.
+ * @ZCP_NL_A_STATS_COPIED: nest, once for each reason there is: enum
+ *	zcp_nl_attr_copied.
  * @ZCP_NL_A_STATS_CONTEXTS: u32: contexts that are open.
  * @ZCP_NL_A_STATS_LINKS: u32: links there are.
  * @ZCP_NL_A_STATS_JOBS_ACTIVE: u32: jobs that have not ended.
@@ -231,8 +238,9 @@ enum zcp_nl_attr_context {
  *	inline bytes too; of all namespaces.
  * @ZCP_NL_A_STATS_WORKERS: u32: workers that take a turn now, in all
  *	namespaces.
- * @ZCP_NL_A_STATS_EVENTS_LOST: u64: notifications that a subscriber had no
- *	room for.
+ * @ZCP_NL_A_STATS_EVENTS_LOST: u64: notifications for which there was no
+ *	memory, or no room at a subscriber that has the socket option
+ *	NETLINK_BROADCAST_ERROR set. Others learn it by ENOBUFS alone.
  * @ZCP_NL_A_STATS_PAD: nothing.
  *
  * Since: 0.3
@@ -274,12 +282,14 @@ enum zcp_nl_attr_stats {
  *	contexts.
  * @ZCP_NL_CMD_STATS_GET: Do: the statistics of the namespace; for everybody.
  * @ZCP_NL_CMD_JOB_CANCEL: Do: cancel the job with %ZCP_NL_A_JOB_ID, as
- *	ZCP_IOC_CANCEL does. The reply has its id, state and bytes sent.
+ *	ZCP_IOC_CANCEL does. The reply has its id, state and bytes sent. It waits
+ *	a second at most for a worker that is held up by a disk: when the state
+ *	is not final, the job ends as soon as that worker comes back.
  * @ZCP_NL_CMD_JOB_NEW_NTF: A job was accepted.
  * @ZCP_NL_CMD_JOB_PROGRESS_NTF: A job has sent bytes; at most once in the
  *	interval of the module's parameter progress_ms for each job.
  * @ZCP_NL_CMD_JOB_STAGE_NTF: A job has begun to run, or all its bytes are
- *	sent; its state says which.
+ *	sent; its state says which. Not the latter for a job that ends by it.
  * @ZCP_NL_CMD_JOB_DONE_NTF: A job has ended.
  *
  * Since: 0.3
