@@ -5,7 +5,7 @@
 # "N passed, N failed, N skipped", and with status 1 if any failed.
 #
 #   KERNEL="6.1 6.12"   the kernels to boot
-#   STAGES="user build vm runner"   which stages to run
+#   STAGES="user build spec vm runner"   which stages to run
 #
 # Logs are in .build/check.
 set -u
@@ -15,7 +15,7 @@ top=$(dirname "$here")
 vm=$here/vm
 logs=$top/.build/check
 kernels=${KERNEL:-6.1 6.12}
-stages=${STAGES:-user build vm runner}
+stages=${STAGES:-user build spec vm runner}
 limit=1800
 
 passed=0
@@ -122,16 +122,61 @@ build_module() {
 	: "$image" "$root"
 }
 
+# The kernel's schema is in the source that the module was built against above.
+spec_tests() {
+	local log=$logs/spec.log source status numbers
+
+	source=$("$vm/kernel.sh" source 7.2 2>"$log") || {
+		result "spec: of the netlink family" 1 "no kernel source, see $log"
+		return
+	}
+	"$here/ynl.py" "$source/Documentation/netlink/genetlink.yaml" >"$log" 2>&1
+	status=$?
+	tap_totals "$status" <"$log"
+	read -ra numbers <"$logs/totals"
+	count "spec: of the netlink family" "$log" "${numbers[@]}"
+}
+
 programs() {
 	make -s -C "$here" KSFT_DIR="$ksft" list "$@"
 }
 
-chosen_programs() {
+chosen_# The kernel's schema is in the source that the module was built against above.
+spec_tests() {
+	local log=$logs/spec.log source status numbers
+
+	source=$("$vm/kernel.sh" source 7.2 2>"$log") || {
+		result "spec: of the netlink family" 1 "no kernel source, see $log"
+		return
+	}
+	"$here/ynl.py" "$source/Documentation/netlink/genetlink.yaml" >"$log" 2>&1
+	status=$?
+	tap_totals "$status" <"$log"
+	read -ra numbers <"$logs/totals"
+	count "spec: of the netlink family" "$log" "${numbers[@]}"
+}
+
+programs() {
 	[ "$(programs TARGETS='abi cli.sh' | xargs)" = 'abi cli.sh' ]
 }
 
 # Splits the output of run_tests into the TAP of each program.
-split_programs() {
+split_# The kernel's schema is in the source that the module was built against above.
+spec_tests() {
+	local log=$logs/spec.log source status numbers
+
+	source=$("$vm/kernel.sh" source 7.2 2>"$log") || {
+		result "spec: of the netlink family" 1 "no kernel source, see $log"
+		return
+	}
+	"$here/ynl.py" "$source/Documentation/netlink/genetlink.yaml" >"$log" 2>&1
+	status=$?
+	tap_totals "$status" <"$log"
+	read -ra numbers <"$logs/totals"
+	count "spec: of the netlink family" "$log" "${numbers[@]}"
+}
+
+programs() {
 	rm -rf "$2"
 	mkdir -p "$2"
 	awk -v dir="$2" '
@@ -223,6 +268,9 @@ for stage in $stages; do
 		for version in 6.1 6.12 7.2; do
 			build_module $version
 		done
+		;;
+	spec)
+		spec_tests
 		;;
 	vm)
 		if make -s -C "$top/user" >"$logs/selftests.log" 2>&1 &&
