@@ -141,42 +141,12 @@ programs() {
 	make -s -C "$here" KSFT_DIR="$ksft" list "$@"
 }
 
-chosen_# The kernel's schema is in the source that the module was built against above.
-spec_tests() {
-	local log=$logs/spec.log source status numbers
-
-	source=$("$vm/kernel.sh" source 7.2 2>"$log") || {
-		result "spec: of the netlink family" 1 "no kernel source, see $log"
-		return
-	}
-	"$here/ynl.py" "$source/Documentation/netlink/genetlink.yaml" >"$log" 2>&1
-	status=$?
-	tap_totals "$status" <"$log"
-	read -ra numbers <"$logs/totals"
-	count "spec: of the netlink family" "$log" "${numbers[@]}"
-}
-
-programs() {
+chosen_programs() {
 	[ "$(programs TARGETS='abi cli.sh' | xargs)" = 'abi cli.sh' ]
 }
 
 # Splits the output of run_tests into the TAP of each program.
-split_# The kernel's schema is in the source that the module was built against above.
-spec_tests() {
-	local log=$logs/spec.log source status numbers
-
-	source=$("$vm/kernel.sh" source 7.2 2>"$log") || {
-		result "spec: of the netlink family" 1 "no kernel source, see $log"
-		return
-	}
-	"$here/ynl.py" "$source/Documentation/netlink/genetlink.yaml" >"$log" 2>&1
-	status=$?
-	tap_totals "$status" <"$log"
-	read -ra numbers <"$logs/totals"
-	count "spec: of the netlink family" "$log" "${numbers[@]}"
-}
-
-programs() {
+split_programs() {
 	rm -rf "$2"
 	mkdir -p "$2"
 	awk -v dir="$2" '
