@@ -24,6 +24,8 @@
 #define ZDELAY_MAX	(2 * HZ)
 #define ZJOB_COST	256	/* what an empty job takes off the quota */
 #define ZLINK_INFLIGHT	(64 * 1024)	/* what each link may always have */
+#define ZTURN_ALONE	(2 * 1024 * 1024)	/* before a link looks for others */
+#define ZTURN_BUDGET	(32 * 1024 * 1024)	/* of a worker, at most */
 #define ZDELAY_NOMEM	max(HZ / 100, 1)
 #define ZDELAY_LINGER	max(HZ / 100, 1)	/* for packets to let go of pages */
 
@@ -468,13 +470,27 @@ void zlink_flush(struct zlink *link)
 	link->more = false;
 }
 
-/* One turn of the runner. */
-static void zlink_turn(struct zlink *link, bool may_read, s64 *quota,
+/* Bytes to push before looking for links that wait. */
+static s64 zturn_quota(s64 budget)
+{
+	s64 quota = max_t(u32, READ_ONCE(zcp_quota_bytes), PAGE_SIZE);
+
+	if (!zengine_is_wanted())
+		quota = max_t(s64, quota, ZTURN_ALONE);
+	return min(quota, budget);
+}
+
+/*
+ * One turn of the runner, of one quota when other links wait for a worker,
+ * else of all of @budget.
+ */
+static void zlink_turn(struct zlink *link, bool may_read, s64 *budget,
 		       struct zbatch **batch)
 {
+	s64 left, quota = zturn_quota(*budget);
 	unsigned int stalls = 0;
-	struct zjob *job;
 	enum zpush_result result;
+	struct zjob *job;
 	u64 bytes = 0, was;
 	u32 nr = 0;
 
@@ -513,12 +529,15 @@ static void zlink_turn(struct zlink *link, bool may_read, s64 *quota,
 		}
 
 		was = job->sent;
-		result = zjob_push(job, *batch, quota, may_read);
+		left = quota;
+		result = zjob_push(job, *batch, &quota, may_read);
+		if (result == ZPUSH_SENT)
+			quota -= ZJOB_COST;
+		*budget -= left - quota;
 		if (job->sent != was && result != ZPUSH_SENT)
 			ztell_progress(link, job);
 		switch (result) {
 		case ZPUSH_SENT:
-			*quota -= ZJOB_COST;
 			zlink_job_sent(link, job);
 			link->delay = ZDELAY_MIN;
 			stalls = 0;
@@ -552,6 +571,11 @@ static void zlink_turn(struct zlink *link, bool may_read, s64 *quota,
 				continue;
 			break;
 		case ZPUSH_QUOTA:
+			if (*budget > 0 && !zengine_is_wanted()) {
+				quota = zturn_quota(*budget);
+				cond_resched();
+				continue;
+			}
 			zlink_kick(link);
 			break;
 		case ZPUSH_IO:
@@ -579,12 +603,13 @@ void zlink_work(struct work_struct *work)
 {
 	struct zlink *link = container_of(to_delayed_work(work), struct zlink,
 					  work);
-	s64 quota = max(READ_ONCE(zcp_quota_bytes), PAGE_SIZE);
+	s64 budget = ZTURN_BUDGET;
 	struct zbatch *batch = NULL;
 
+	zlink_came(link);
 	if (zlink_run_or_note(link)) {
 		atomic_inc(&zlink_workers);
-		zlink_turn(link, test_bit(ZLINK_IO, &link->bits), &quota, &batch);
+		zlink_turn(link, test_bit(ZLINK_IO, &link->bits), &budget, &batch);
 		atomic_dec(&zlink_workers);
 		zlink_end_run(link);
 	}
@@ -635,20 +660,20 @@ int zlink_queue(struct zlink *link, struct zjob *job)
 /**
  * zlink_push_now() - A turn of who has queued jobs, or looks at the context
  * @link: the link
- * @quota: bytes it may push; what was is taken off
+ * @budget: bytes it may push, %ZTURN_INLINE to begin with; what was is taken off
  * @batch: in and out: memory to work with, made when it is needed
  *
  * Never waits for a disk or another runner. When somebody else is the runner,
- * or the quota is used up, workers go on.
+ * or the budget is used up, or others wait, workers go on.
  */
-void zlink_push_now(struct zlink *link, s64 *quota, struct zbatch **batch)
+void zlink_push_now(struct zlink *link, s64 *budget, struct zbatch **batch)
 {
-	if (*quota <= 0) {
+	if (*budget <= 0) {
 		zlink_kick(link);
 		return;
 	}
 	if (zlink_run_or_note(link)) {
-		zlink_turn(link, false, quota, batch);
+		zlink_turn(link, false, budget, batch);
 		zlink_end_run(link);
 	}
 }

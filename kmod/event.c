@@ -52,7 +52,7 @@ void zctx_ready(struct zctx *ctx, struct zlink *link)
  */
 void zctx_look(struct zctx *ctx)
 {
-	s64 quota = max_t(u32, READ_ONCE(zcp_quota_bytes), PAGE_SIZE);
+	s64 budget = ZTURN_INLINE;
 	struct zbatch *batch = NULL;
 	struct zlink *link, *next;
 	struct llist_node *first;
@@ -64,7 +64,7 @@ void zctx_look(struct zctx *ctx)
 		clear_bit(ZLINK_READY, &link->bits);
 		/* What comes from here on is a new call: the turn is after it. */
 		smp_mb__after_atomic();
-		zlink_push_now(link, &quota, &batch);
+		zlink_push_now(link, &budget, &batch);
 		zlink_put(link);
 		cond_resched();
 	}

@@ -47,9 +47,9 @@ unsigned int zcp_small_bytes = 2048;
 module_param_named(small_bytes, zcp_small_bytes, uint, 0644);
 MODULE_PARM_DESC(small_bytes, "Mode auto copies ranges shorter than this (2048)");
 
-unsigned int zcp_quota_bytes = 2 * 1024 * 1024;
+unsigned int zcp_quota_bytes = 64 * 1024;
 module_param_named(quota_bytes, zcp_quota_bytes, uint, 0644);
-MODULE_PARM_DESC(quota_bytes, "Bytes a link pushes in one turn (2 MiB)");
+MODULE_PARM_DESC(quota_bytes, "Bytes a link pushes in a turn while others wait (65536)");
 
 unsigned int zcp_readahead_kb = 8192;
 module_param_named(readahead_kb, zcp_readahead_kb, uint, 0644);

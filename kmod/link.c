@@ -224,6 +224,7 @@ u32 zlink_close(struct zlink *link)
 	hrtimer_cancel(&link->timer);
 	if (cancel_delayed_work(&link->work))
 		zlink_put(link);
+	zlink_came(link);
 	zlink_yield_sock(link);
 
 	zlink_finish_all(link, zlink_una(link), ZCP_STATE_CANCELLED, ECANCELED,

@@ -27,6 +27,7 @@ enum {
 	ZLINK_IO,		/* the next turn may wait for the disk */
 	ZLINK_NOCACHE,		/* has had jobs that leave no trace in the page cache */
 	ZLINK_READY,		/* in zctx.ready, or on its way there */
+	ZLINK_CALLED,		/* a worker is called for a turn and has not come */
 };
 
 /**
@@ -117,6 +118,9 @@ struct zlink {
 	unsigned long delay;
 };
 
+/* Bytes that a submission, or a look at a context, pushes by itself. */
+#define ZTURN_INLINE	(2 * 1024 * 1024)
+
 static inline bool zlink_is_ending(const struct zlink *link)
 {
 	return test_bit(ZLINK_ENDING, &link->bits) ||
@@ -135,8 +139,10 @@ u32 zlink_close(struct zlink *link);
 int zengine_init(void);
 void zengine_exit(void);
 bool zengine_queue(struct delayed_work *work, unsigned long delay);
+bool zengine_is_wanted(void);
 void zlink_kick(struct zlink *link);
 void zlink_kick_later(struct zlink *link, unsigned long delay);
+void zlink_came(struct zlink *link);
 bool zlink_try_run(struct zlink *link);
 bool zlink_run_or_note(struct zlink *link);
 int zlink_wait_run(struct zlink *link, long timeout);
@@ -148,7 +154,7 @@ int zlink_wake(wait_queue_entry_t *wait, unsigned int mode, int sync, void *key)
 extern atomic_t zlink_workers;
 void zlink_work(struct work_struct *work);
 int zlink_queue(struct zlink *link, struct zjob *job);
-void zlink_push_now(struct zlink *link, s64 *quota, struct zbatch **batch);
+void zlink_push_now(struct zlink *link, s64 *budget, struct zbatch **batch);
 int zlink_cancel_job(struct zlink *link, struct zjob *job, long timeout,
 		     u32 *cancelled);
 int zlink_cancel_all(struct zlink *link, u32 *cancelled, u64 *bytes);

@@ -19,6 +19,9 @@
 static struct workqueue_struct *zengine_wq;
 static struct workqueue_struct *zengine_io_wq;
 
+/* Links for which a worker is called and has not come. */
+static atomic_t zengine_called = ATOMIC_INIT(0);
+
 int zengine_init(void)
 {
 	zengine_wq = alloc_workqueue("zcp", WQ_UNBOUND | WQ_FREEZABLE,
@@ -52,6 +55,14 @@ bool zengine_queue(struct delayed_work *work, unsigned long delay)
 	return queue_delayed_work(zengine_wq, work, delay);
 }
 
+/**
+ * zengine_is_wanted() - Does any link wait for a worker?
+ */
+bool zengine_is_wanted(void)
+{
+	return atomic_read(&zengine_called) > 0;
+}
+
 static struct workqueue_struct *zlink_wq(const struct zlink *link)
 {
 	return test_bit(ZLINK_IO, &link->bits) ? zengine_io_wq : zengine_wq;
@@ -63,9 +74,21 @@ static struct workqueue_struct *zlink_wq(const struct zlink *link)
  */
 void zlink_kick(struct zlink *link)
 {
+	if (!test_and_set_bit(ZLINK_CALLED, &link->bits))
+		atomic_inc(&zengine_called);
 	kref_get(&link->ref);
 	if (mod_delayed_work(zlink_wq(link), &link->work, 0))
 		zlink_put(link);
+}
+
+/**
+ * zlink_came() - The worker that was called has come, or will never
+ * @link: the link
+ */
+void zlink_came(struct zlink *link)
+{
+	if (test_and_clear_bit(ZLINK_CALLED, &link->bits))
+		atomic_dec(&zengine_called);
 }
 
 /**

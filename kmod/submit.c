@@ -344,11 +344,11 @@ static int zctx_fetch_job(const void __user *from, u32 stride,
 /*
  * The jobs are queued in order until one is refused. Each time the batch
  * leaves a link for another, and at its end, that link gets its first push
- * here, within one quota for the whole batch.
+ * here, within one budget for the whole batch.
  */
 static int zctx_submit_batch(struct zctx *ctx, struct zcp_submit *req)
 {
-	s64 quota = max_t(u32, READ_ONCE(zcp_quota_bytes), PAGE_SIZE);
+	s64 budget = ZTURN_INLINE;
 	struct zbatch *batch = NULL;
 	struct zlink *link = NULL;
 	int ret = 0;
@@ -367,7 +367,7 @@ static int zctx_submit_batch(struct zctx *ctx, struct zcp_submit *req)
 			break;
 		if (!link || link->id != job.link) {
 			if (link) {
-				zlink_push_now(link, &quota, &batch);
+				zlink_push_now(link, &budget, &batch);
 				zlink_put(link);
 			}
 			link = zctx_find_link(ctx, job.link);
@@ -385,7 +385,7 @@ static int zctx_submit_batch(struct zctx *ctx, struct zcp_submit *req)
 			break;
 	}
 	if (link) {
-		zlink_push_now(link, &quota, &batch);
+		zlink_push_now(link, &budget, &batch);
 		zlink_put(link);
 	}
 	zbatch_free(batch);

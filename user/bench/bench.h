@@ -18,6 +18,7 @@
 struct bench_options {
 	int rounds;	     /* of each comparison */
 	bool smoke;	     /* small sizes, bytes checked, no speeds judged */
+	int lowat;	     /* SO_RCVLOWAT of receivers of few connections */
 	const char *dir;     /* where files are made: a tmpfs */
 	const char *disk;    /* block device for the suites cold and cache, or NULL */
 	const char *out;     /* where results go */
@@ -92,12 +93,16 @@ struct peer_hello {
 	uint64_t header;
 	uint64_t offset;
 	uint64_t step;
+	/* PEER_ALONE: its SO_RCVLOWAT while a unit has more to come. */
+	uint64_t lowat;
 };
 
 /* Has a thread of the receiver that waits for whole units: for few connections. */
 #define PEER_ALONE 1
 
-#define PEER_MAGIC 0x7a637062 /* "zcpb" */
+#define MAX_LOWAT (64 << 20)
+
+#define PEER_MAGIC 0x7a637063 /* "zcpc" */
 #define PEER_PORT "5077"      /* of serve */
 
 struct peer;

@@ -17,7 +17,7 @@
 
 #define DEFAULT_ROUNDS 7
 
-struct bench_options opt = { .dir = "/dev/shm" };
+struct bench_options opt = { .dir = "/dev/shm", .lowat = 1 << 20 };
 
 static const struct suite *const suites[] = {
 	&suite_bulk, &suite_multi, &suite_small, &suite_message,
@@ -25,17 +25,12 @@ static const struct suite *const suites[] = {
 };
 
 static const struct option options[] = {
-	{ "suite", required_argument, NULL, 's' },
-	{ "rounds", required_argument, NULL, 'r' },
-	{ "smoke", no_argument, NULL, 'k' },
-	{ "out", required_argument, NULL, 'o' },
-	{ "dir", required_argument, NULL, 'd' },
-	{ "disk", required_argument, NULL, 'D' },
-	{ "peer", required_argument, NULL, 'p' },
-	{ "methods", required_argument, NULL, 'm' },
-	{ "list", no_argument, NULL, 'l' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 },
+	{ "suite", required_argument, NULL, 's' },    { "rounds", required_argument, NULL, 'r' },
+	{ "smoke", no_argument, NULL, 'k' },	      { "out", required_argument, NULL, 'o' },
+	{ "dir", required_argument, NULL, 'd' },      { "disk", required_argument, NULL, 'D' },
+	{ "peer", required_argument, NULL, 'p' },     { "methods", required_argument, NULL, 'm' },
+	{ "rcvlowat", required_argument, NULL, 'L' }, { "list", no_argument, NULL, 'l' },
+	{ "help", no_argument, NULL, 'h' },	      { NULL, 0, NULL, 0 },
 };
 
 static const char help[] =
@@ -53,6 +48,8 @@ static const char help[] =
 	"      --disk DEV             a block device to use, for cold and cache; it is\n"
 	"                             overwritten\n"
 	"      --peer HOST[:PORT]     send to `zcp-bench serve` there (port 5077)\n"
+	"      --rcvlowat BYTES       wake receivers of bulk data for this much (1048576);\n"
+	"                             1: for each packet\n"
 	"      --list                 say what there is\n"
 	"\n"
 	"serve takes connections from anybody who can reach it, drops what arrives, and\n"
@@ -267,6 +264,12 @@ int main(int argc, char **argv)
 			break;
 		case 'p':
 			opt.remote = optarg;
+			break;
+		case 'L':
+			n = strtol(optarg, &end, 10);
+			if (*end || n < 1 || n > MAX_LOWAT)
+				return usage("not a number of bytes up to 64 Mi:", optarg);
+			opt.lowat = n;
 			break;
 		case 'l':
 			return list();

@@ -44,6 +44,7 @@ struct conn {
 	struct peer_hello hello;
 	size_t hello_got;
 	uint64_t got;
+	int lowat;
 	uint64_t owed; /* answers that were not sent yet */
 	int store;
 	bool wrong;   /* PEER_CHECK saw it */
@@ -87,6 +88,7 @@ static void conn_new(int fd, bool control)
 		die("receiver: no memory");
 	c->fd = fd;
 	c->store = -1;
+	c->lowat = 1;
 	if (control) {
 		c->local = true;
 		c->hello.mode = PEER_CONTROL;
@@ -228,18 +230,35 @@ static void store(struct conn *c, size_t len)
 	}
 }
 
+/*
+ * How much to wait for in recv(), with @left bytes of the unit to come: not
+ * woken for each packet, nor for bytes that come only with the next unit.
+ */
+static size_t alone_room(struct conn *c, uint64_t left, bool discard)
+{
+	uint64_t room = discard ? ALONE_BYTES : READ_BYTES;
+	int lowat = 1;
+
+	if (discard && left / 2 >= c->hello.lowat) {
+		lowat = c->hello.lowat;
+		left -= lowat;
+	}
+	if (lowat != c->lowat && setsockopt(c->fd, SOL_SOCKET, SO_RCVLOWAT, &lowat, sizeof(lowat)))
+		die_errno(errno, "receiver: SO_RCVLOWAT");
+	c->lowat = lowat;
+	return left < room ? left : room;
+}
+
 static bool receive(struct conn *c)
 {
 	bool discard = c->hello.mode == PEER_DISCARD;
 	size_t room = discard ? TURN_BYTES : READ_BYTES;
 	int flags = discard ? MSG_TRUNC : 0;
-	uint64_t before, left;
+	uint64_t before;
 	ssize_t n;
 
 	if (c->alone) {
-		left = c->hello.unit - c->got % c->hello.unit;
-		room = discard ? ALONE_BYTES : READ_BYTES;
-		room = left < room ? left : room;
+		room = alone_room(c, c->hello.unit - c->got % c->hello.unit, discard);
 		flags |= MSG_WAITALL;
 	} else {
 		flags |= MSG_DONTWAIT;
@@ -313,7 +332,9 @@ static bool is_hello(const struct peer_hello *h)
 {
 	if (h->magic != PEER_MAGIC || (h->unit && h->header > h->unit))
 		return false;
-	if (h->flags & PEER_ALONE && (h->mode > PEER_STORE || !h->unit))
+	if (h->flags & PEER_ALONE && (h->mode > PEER_STORE || !h->unit || !h->lowat))
+		return false;
+	if (h->lowat > MAX_LOWAT)
 		return false;
 	return h->mode <= PEER_STALL || h->mode == PEER_CONTROL;
 }

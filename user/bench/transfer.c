@@ -125,7 +125,7 @@ static void run(struct transfer *t, struct meter *m)
 
 void transfer_open(struct transfer *t, struct peer *peer, double seconds)
 {
-	struct peer_hello hello = { .mode = t->mode };
+	struct peer_hello hello = { .mode = t->mode, .lowat = opt.lowat };
 	struct meter m;
 
 	if (t->mode != PEER_CHECK)
