@@ -29,13 +29,21 @@ skip() {
 
 cat >"$tmp/use.c" <<'END'
 #include <zcp/monitor.h>
+#include <zcp/pool.h>
 #include <zcp/zcp.h>
+
+#include <errno.h>
 
 int main(void)
 {
 	struct zcp_segment segment;
+	struct zcp_pool *pool;
+	void *buf;
 
 	zcp_segment_file(&segment, 0, 0, ZCP_TO_EOF);
+	if (zcp_pool_open(&pool, NULL) || zcp_pool_alloc(pool, 100, &buf) ||
+	    zcp_pool_close(pool) != -EBUSY || zcp_pool_free(pool, buf) || zcp_pool_close(pool))
+		return 1;
 #ifndef NO_MONITOR
 	if (zcp_snapshot_count(0) || zcp_monitor_fd(0) >= 0)
 		return 1;
@@ -75,7 +83,8 @@ nm -D --defined-only --with-symbol-versions "$user/lib/libzcp.so" >"$tmp/log" &&
 	grep -q ' T zcp_send_file@@LIBZCP_0.1$' "$tmp/log" &&
 	grep -q ' T zcp_feature_name@@LIBZCP_0.2$' "$tmp/log" &&
 	grep -q ' T zcp_monitor_open@@LIBZCP_0.3$' "$tmp/log" &&
-	! grep -Eq 'zcp_opts_get|zcp_event_wait|zcp_parse_job' "$tmp/log"
+	grep -q ' T zcp_send_msg@@LIBZCP_0.3$' "$tmp/log" &&
+	! grep -Eq 'zcp_opts_get|zcp_event_wait|zcp_parse_job|slabs_|pool_lend' "$tmp/log"
 ok $? "symbols have their version, others are hidden"
 readelf -d "$user/lib/libzcp.so" >"$tmp/log" && grep -q 'SONAME.*\[libzcp\.so\.0\]' "$tmp/log" &&
 	[ "$(grep -c NEEDED "$tmp/log")" -eq 3 ] && grep -q 'NEEDED.*\[libc\.so' "$tmp/log" &&

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the files of the messenger share.
+ */
+#ifndef LIBZCP_MSG_H
+#define LIBZCP_MSG_H
+
+#include "slab.h"
+
+/* Segments of a job, and its bytes, when messages are gathered. */
+#define BATCH 64
+#define BATCH_BYTES (512 << 10)
+
+/*
+ * The buffers of a job. They are the kernel's from its submission to its event,
+ * which has this address in its user_data.
+ */
+struct flight {
+	struct zcp_msg_link *link;
+	struct flight *next; /* of those that are not used */
+	uint64_t bytes;
+	uint32_t nr;
+	bool copied; /* no packet refers to the buffers */
+	void *buf[BATCH];
+};
+
+struct zcp_msg {
+	struct reaper reaper; /* first */
+	struct zcp_pool *pool;
+	struct zcp_ctx *ctx;
+	uint64_t threshold, window;
+	uint32_t flags;
+
+	pthread_mutex_t lock;
+	/* One thread at a time reads events; the others wait for it to have some. */
+	pthread_cond_t cond;
+	bool reading;
+	uint64_t open, jobs, failed;
+	struct flight *unused;
+	struct zcp_msg_link *links;
+	struct zcp_msg_stats gone; /* of links that were removed */
+};
+
+struct zcp_msg_link {
+	struct zcp_msg *msg;
+	struct zcp_msg_link *next; /* under zcp_msg.lock */
+	uint32_t id;
+	int sock;
+	bool by_ref;
+
+	/* Of the events: written under zcp_msg.lock, read without. */
+	uint64_t open, unacked;
+	int error;
+
+	/* Who sends holds it, also while it waits: that is the order of messages. */
+	pthread_mutex_t lock;
+	struct flight *flight; /* what is gathered for the next job, or NULL */
+	void *staging;	       /* the last buffer of it, when messages are copied there */
+	size_t staged;	       /* bytes in it */
+	bool begun;	       /* its first bytes have been sent: it cannot be undone */
+	struct zcp_segment segment[BATCH];
+	uint64_t messages, bytes, copied, referenced;
+};
+
+/* --- msg_event.c --- */
+
+struct flight *flight_new(struct zcp_msg *msg);
+void flight_free(struct zcp_msg *msg, struct flight *f);
+/* A job is submitted, or could not be after all. */
+void flight_count(struct zcp_msg_link *link, const struct flight *f);
+void flight_uncount(struct zcp_msg_link *link, const struct flight *f);
+/*
+ * Waits for an event of any link, if a job is open: their number, 0 when the time
+ * is over or another thread has read some, or -errno.
+ */
+int msg_wait_event(struct zcp_msg *msg, int timeout_ms);
+/* Waits until all jobs of a link have ended: 0, -EAGAIN or -EINTR. */
+int msg_wait_link(struct zcp_msg_link *link, int timeout_ms);
+void msg_reap(struct reaper *r);
+
+static inline uint64_t link_open(const struct zcp_msg_link *link)
+{
+	return __atomic_load_n(&link->open, __ATOMIC_ACQUIRE);
+}
+
+static inline uint64_t link_unacked(const struct zcp_msg_link *link)
+{
+	return __atomic_load_n(&link->unacked, __ATOMIC_RELAXED);
+}
+
+static inline int link_error(const struct zcp_msg_link *link)
+{
+	return __atomic_load_n(&link->error, __ATOMIC_RELAXED);
+}
+
+#endif /* LIBZCP_MSG_H */

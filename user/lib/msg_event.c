@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The end of messages: events of jobs, by which buffers go back to the pool.
+ */
+#include <limits.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "msg.h"
+
+#define EVENTS 64
+
+struct flight *flight_new(struct zcp_msg *msg)
+{
+	struct flight *f;
+
+	pthread_mutex_lock(&msg->lock);
+	f = msg->unused;
+	if (f)
+		msg->unused = f->next;
+	pthread_mutex_unlock(&msg->lock);
+	if (!f)
+		f = malloc(sizeof(*f));
+	if (f) {
+		f->nr = 0;
+		f->bytes = 0;
+		f->copied = false;
+	}
+	return f;
+}
+
+static void flight_free_locked(struct zcp_msg *msg, struct flight *f)
+{
+	f->next = msg->unused;
+	msg->unused = f;
+}
+
+void flight_free(struct zcp_msg *msg, struct flight *f)
+{
+	pthread_mutex_lock(&msg->lock);
+	flight_free_locked(msg, f);
+	pthread_mutex_unlock(&msg->lock);
+}
+
+/* Before the submission: the event may come before that returns. */
+void flight_count(struct zcp_msg_link *link, const struct flight *f)
+{
+	struct zcp_msg *msg = link->msg;
+
+	pthread_mutex_lock(&msg->lock);
+	msg->open++;
+	msg->jobs++;
+	__atomic_store_n(&link->unacked, link->unacked + f->bytes, __ATOMIC_RELAXED);
+	__atomic_store_n(&link->open, link->open + 1, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&msg->lock);
+}
+
+static void uncount_locked(struct zcp_msg_link *link, const struct flight *f)
+{
+	link->msg->open--;
+	__atomic_store_n(&link->unacked, link->unacked - f->bytes, __ATOMIC_RELAXED);
+	__atomic_store_n(&link->open, link->open - 1, __ATOMIC_RELEASE);
+}
+
+void flight_uncount(struct zcp_msg_link *link, const struct flight *f)
+{
+	pthread_mutex_lock(&link->msg->lock);
+	link->msg->jobs--;
+	uncount_locked(link, f);
+	pthread_mutex_unlock(&link->msg->lock);
+}
+
+/* Under zcp_msg.lock. */
+static void end(struct zcp_msg *msg, const struct zcp_event *event)
+{
+	struct flight *f = (void *)(uintptr_t)event->user_data;
+	struct zcp_msg_link *link = f->link;
+	/*
+	 * What was sent and is not acknowledged may be sent again: from the old
+	 * memory, which is not the buffer any more then.
+	 */
+	bool renew = event->bytes_sent > event->bytes_acked && !f->copied;
+
+	if (event->state != ZCP_STATE_DONE) {
+		msg->failed++;
+		if (!link->error)
+			__atomic_store_n(&link->error, event->error ? (int)event->error : EIO,
+					 __ATOMIC_RELAXED);
+	}
+	for (uint32_t i = 0; i < f->nr; i++)
+		pool_back(msg->pool, f->buf[i], renew);
+	uncount_locked(link, f);
+	flight_free_locked(msg, f);
+}
+
+/* Reads events; with zcp_msg.lock, which it leaves while it waits. */
+static int read_events(struct zcp_msg *msg, int timeout_ms)
+{
+	struct zcp_event events[EVENTS];
+	int n;
+
+	msg->reading = true;
+	pthread_mutex_unlock(&msg->lock);
+	n = zcp_event_read(msg->ctx, events, EVENTS, timeout_ms);
+	pthread_mutex_lock(&msg->lock);
+	msg->reading = false;
+	for (int i = 0; i < n; i++)
+		end(msg, &events[i]);
+	pthread_cond_broadcast(&msg->cond);
+	return n;
+}
+
+static void deadline_in(struct timespec *ts, int ms)
+{
+	clock_gettime(CLOCK_MONOTONIC, ts);
+	ts->tv_sec += ms / 1000;
+	ts->tv_nsec += ms % 1000 * 1000000L;
+	if (ts->tv_nsec >= 1000000000) {
+		ts->tv_nsec -= 1000000000;
+		ts->tv_sec++;
+	}
+}
+
+/* The same, or waits for the thread that does. */
+static int wait_locked(struct zcp_msg *msg, int timeout_ms)
+{
+	struct timespec ts;
+
+	if (!msg->open)
+		return 0;
+	if (!msg->reading)
+		return read_events(msg, timeout_ms);
+	if (timeout_ms < 0) {
+		pthread_cond_wait(&msg->cond, &msg->lock);
+	} else if (timeout_ms) {
+		deadline_in(&ts, timeout_ms);
+		pthread_cond_timedwait(&msg->cond, &msg->lock, &ts);
+	}
+	return 0;
+}
+
+int msg_wait_event(struct zcp_msg *msg, int timeout_ms)
+{
+	int ret;
+
+	pthread_mutex_lock(&msg->lock);
+	ret = wait_locked(msg, timeout_ms);
+	pthread_mutex_unlock(&msg->lock);
+	return ret;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+int msg_wait_link(struct zcp_msg_link *link, int timeout_ms)
+{
+	int64_t end_ms = now_ms() + timeout_ms;
+	struct zcp_msg *msg = link->msg;
+	int64_t left = -1;
+	int ret = 0;
+
+	pthread_mutex_lock(&msg->lock);
+	while (link->open && ret >= 0) {
+		if (timeout_ms >= 0)
+			left = end_ms - now_ms();
+		if (timeout_ms >= 0 && left < 0)
+			break;
+		ret = wait_locked(msg, left > INT_MAX ? INT_MAX : (int)left);
+		if (timeout_ms >= 0 && !left && !ret)
+			break;
+	}
+	if (ret >= 0)
+		ret = link->open ? -EAGAIN : 0;
+	pthread_mutex_unlock(&msg->lock);
+	return ret;
+}
+
+/* For zcp_pool_alloc(): what is there now. */
+void msg_reap(struct reaper *r)
+{
+	struct zcp_msg *msg = (struct zcp_msg *)r;
+
+	pthread_mutex_lock(&msg->lock);
+	if (!msg->reading)
+		wait_locked(msg, 0);
+	pthread_mutex_unlock(&msg->lock);
+}
+
+int zcp_msg_reap(struct zcp_msg *msg, int timeout_ms)
+{
+	int n, all = 0;
+
+	if (!msg)
+		return -EINVAL;
+	if (!pool_is_ours(msg->pool))
+		return -EPERM;
+	pthread_mutex_lock(&msg->lock);
+	do {
+		n = wait_locked(msg, timeout_ms);
+		if (n > 0)
+			all += n;
+		timeout_ms = 0;
+	} while (n == EVENTS);
+	pthread_mutex_unlock(&msg->lock);
+	return all || n > 0 ? all : n;
+}
