@@ -20,7 +20,7 @@ rounds=${ROUNDS:-7}
 kernel=${KERNEL:-uml}
 cpus=${CPUS:-$(nproc)}
 limit=${TIMEOUT:-$((900 + rounds * 600))}
-all='bulk multi small message cold many cache'
+all='bulk multi small message cold many cache study-c'
 # Has room for the file of suite cache, and takes only what is written to it.
 disk_size=12G
 

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "bench.h"
+#include "message.h"
 
 #define DEFAULT_ROUNDS 7
 
@@ -21,7 +22,7 @@ struct bench_options opt = { .dir = "/dev/shm", .lowat = 1 << 20 };
 
 static const struct suite *const suites[] = {
 	&suite_bulk, &suite_multi, &suite_small, &suite_message,
-	&suite_cold, &suite_many,  &suite_cache,
+	&suite_cold, &suite_many,  &suite_cache, &suite_study_c,
 };
 
 static const struct option options[] = {
@@ -36,6 +37,7 @@ static const struct option options[] = {
 static const char help[] =
 	"usage: zcp-bench [OPTION]...\n"
 	"       zcp-bench serve [[ADDR:]PORT]\n"
+	"       zcp-bench message --tune [--peer HOST[:PORT]]\n"
 	"\n"
 	"Send files in every way that Linux has, side by side.\n"
 	"\n"
@@ -54,6 +56,9 @@ static const char help[] =
 	"\n"
 	"serve takes connections from anybody who can reach it, drops what arrives, and\n"
 	"tells how much CPU time this machine used. It ends by a signal.\n"
+	"\n"
+	"message --tune finds from which size on messages are faster by reference, and\n"
+	"stores it for the programs of this host that use zcp_send_msg().\n"
 	"\n"
 	"Throughput counts until the receiver has confirmed every byte and the way to\n"
 	"send has told all it has to tell. CPU seconds are those of all CPUs of the\n"
@@ -228,6 +233,8 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && !strcmp(argv[1], "serve"))
 		return run_serve(argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "message"))
+		return message_main(argc - 1, argv + 1);
 	if (argc == 2 && !strcmp(argv[1], "help"))
 		return print_help();
 	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {

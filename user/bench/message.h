@@ -5,6 +5,8 @@
 #ifndef ZCP_BENCH_MESSAGE_H
 #define ZCP_BENCH_MESSAGE_H
 
+#include <zcp/pool.h>
+
 #include "bench.h"
 #include "jobs.h"
 
@@ -13,6 +15,8 @@ enum message_way {
 	MESSAGE_SEND_BATCH, /* as many as zcp submits at a time, by sendmsg(2) */
 	MESSAGE_XFER,
 	MESSAGE_JOB,
+	MESSAGE_AUTO,	   /* by zcp_send_msg(), one by one */
+	MESSAGE_AUTO_MORE, /* the same, as many as it likes to gather */
 };
 
 /* Buffers that are used in turn: memory that is a file as well. */
@@ -37,15 +41,22 @@ struct producer {
 	unsigned int batch; /* jobs of one submission */
 	struct zcp_job *job;
 	struct zcp_segment *segment;
+	struct zcp_pool *pool;
+	struct zcp_msg *msg;
+	struct zcp_msg_link *msg_link;
 	struct samples throughput, messages, cpu;
 };
 
 /* What @count must be a multiple of. */
 unsigned int producer_granularity(size_t len);
+/* @threshold: from which size on zcp_send_msg() sends by reference. */
 void producer_open(struct producer *p, enum message_way way, size_t len, uint64_t count,
-		   struct peer *peer);
+		   uint64_t threshold, struct peer *peer);
 void producer_close(struct producer *p);
 /* Sends @count messages; returns when all are confirmed and all events are read. */
 void producer_run(struct producer *p);
+
+/* zcp-bench message [--tune]; the exit status. */
+int message_main(int argc, char **argv);
 
 #endif /* ZCP_BENCH_MESSAGE_H */

@@ -31,6 +31,8 @@
 /* One submission. */
 #define BATCH_BYTES (512 << 10)
 #define BATCH_MAX 128
+/* Of zcp_send_msg() in smoke, so that the receiver has read what is used again. */
+#define SMOKE_GATHER 4
 
 static unsigned int buffers(size_t len)
 {
@@ -173,6 +175,41 @@ static void run_job(struct producer *p)
 	jobs_wait(&p->jobs, 0, check_event, p);
 }
 
+static void *message_buffer(struct producer *p)
+{
+	void *buf;
+	int ret;
+
+	while ((ret = zcp_pool_alloc(p->pool, p->len, &buf)) == -EAGAIN)
+		zcp_msg_reap(p->msg, -1);
+	if (ret)
+		die_errno(ret, "zcp_pool_alloc");
+	return buf;
+}
+
+static void run_auto(struct producer *p, bool gather)
+{
+	uint32_t more;
+	void *buf;
+	int ret;
+
+	for (uint64_t i = 0; i < p->count; i++) {
+		more = gather && i + 1 < p->count ? ZCP_MSG_MORE : 0;
+		if (opt.smoke && i % SMOKE_GATHER == 0)
+			confirmed(p, i);
+		if (opt.smoke && i % SMOKE_GATHER == SMOKE_GATHER - 1)
+			more = 0;
+		buf = message_buffer(p);
+		produce(p, buf);
+		ret = zcp_send_msg(p->msg_link, buf, p->len, more);
+		if (ret)
+			die_errno(ret, "zcp_send_msg");
+	}
+	ret = zcp_msg_wait(p->msg_link, -1);
+	if (ret)
+		die_errno(ret, "zcp_msg_wait");
+}
+
 void producer_run(struct producer *p)
 {
 	p->confirmed = 0;
@@ -189,6 +226,10 @@ void producer_run(struct producer *p)
 	case MESSAGE_JOB:
 		run_job(p);
 		break;
+	case MESSAGE_AUTO:
+	case MESSAGE_AUTO_MORE:
+		run_auto(p, p->way == MESSAGE_AUTO_MORE);
+		break;
 	}
 	confirmed(p, p->count);
 }
@@ -198,8 +239,47 @@ static bool uses_zcp(const struct producer *p)
 	return p->way == MESSAGE_XFER || p->way == MESSAGE_JOB;
 }
 
+static bool uses_messages(const struct producer *p)
+{
+	return p->way == MESSAGE_AUTO || p->way == MESSAGE_AUTO_MORE;
+}
+
+/* Loopback and veth stand for a NIC here: see the head of this file. */
+static void messages_open(struct producer *p, uint64_t threshold)
+{
+	struct zcp_msg_opts opts = {
+		.size = sizeof(opts),
+		.threshold = threshold,
+		.flags = ZCP_MSG_LOCAL,
+	};
+	int ret;
+
+	ret = zcp_pool_open(&p->pool, NULL);
+	if (!ret)
+		ret = zcp_msg_open(&p->msg, p->pool, &opts);
+	if (!ret)
+		ret = zcp_msg_link_add(p->msg, p->sock, &p->msg_link);
+	if (ret)
+		die_errno(ret, "messages");
+}
+
+static void messages_close(struct producer *p)
+{
+	struct zcp_msg_stats stats = { .size = sizeof(stats) };
+	int ret;
+
+	ret = zcp_msg_get_stats(p->msg, &stats);
+	if (ret || stats.failed || stats.open)
+		die("%llu jobs failed, %llu are open", (unsigned long long)stats.failed,
+		    (unsigned long long)stats.open);
+	zcp_msg_close(p->msg);
+	ret = zcp_pool_close(p->pool);
+	if (ret)
+		die_errno(ret, "zcp_pool_close");
+}
+
 void producer_open(struct producer *p, enum message_way way, size_t len, uint64_t count,
-		   struct peer *peer)
+		   uint64_t threshold, struct peer *peer)
 {
 	struct peer_hello hello = { .mode = opt.smoke ? PEER_CHECK : PEER_DISCARD, .step = len };
 
@@ -225,12 +305,16 @@ void producer_open(struct producer *p, enum message_way way, size_t len, uint64_
 		jobs_open(&p->jobs);
 	if (way == MESSAGE_JOB)
 		p->link = jobs_link(&p->jobs, p->sock);
+	if (uses_messages(p))
+		messages_open(p, threshold);
 }
 
 void producer_close(struct producer *p)
 {
 	if (uses_zcp(p))
 		jobs_close(&p->jobs);
+	if (uses_messages(p))
+		messages_close(p);
 	close(p->sock);
 	ring_remove(&p->ring);
 	free(p->job);

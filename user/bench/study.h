@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Ways to have and to send messages, for the studies of pools and allocators.
+ */
+#ifndef ZCP_BENCH_STUDY_H
+#define ZCP_BENCH_STUDY_H
+
+#include "bench.h"
+
+/*
+ * One way to send messages. send() makes a message of @len bytes that it copies
+ * from @data, and puts it on its way; finish() returns when nothing is open that
+ * the way can tell about. @state belongs to one connection.
+ */
+struct messenger {
+	const char *name;
+	/* Why it cannot work here, or NULL. */
+	const char *(*missing)(void);
+	/* @peer is NULL for one that brings its own receiver. */
+	void *(*open)(struct peer *peer, size_t len, uint64_t count);
+	void (*send)(void *state, const void *data, size_t len);
+	/* All of @count have arrived. */
+	void (*finish)(void *state);
+	void (*close)(void *state);
+};
+
+extern const struct messenger messenger_zmq_copy, messenger_zmq_zerocopy;
+
+#endif /* ZCP_BENCH_STUDY_H */

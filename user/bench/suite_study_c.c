@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * study-c: what messages cost that are allocated in several ways, alone, and
+ * copied into and sent to a receiver that reads them.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <zcp/pool.h>
+
+#include "jobs.h"
+#include "method.h"
+#include "study.h"
+
+#define SUITE "study-c"
+#define PAGE 4096
+#define MESSAGES 10000
+#define MESSAGES_SMOKE 64
+/* Memory of one burst of allocations, and their number at most. */
+#define BURST_BYTES (16 << 20)
+#define BURST_MAX 1024
+#define ALLOC_NS 50000000
+/* A sample sends no more than this. */
+#define SEND_BYTES (256 << 20)
+
+static const size_t sizes[] = { 64, 512, 1 << 10, 4 << 10, 64 << 10, 1 << 20 };
+
+/* --- allocation alone ------------------------------------------------------- */
+
+struct allocator {
+	const char *name;
+	struct zcp_pool *pool; /* NULL: malloc(3) */
+};
+
+static void *get(const struct allocator *a, size_t len)
+{
+	void *buf = NULL;
+
+	if (a->pool)
+		zcp_pool_alloc(a->pool, len, &buf);
+	else
+		buf = malloc(len);
+	if (!buf)
+		die("%s: no memory", a->name);
+	return buf;
+}
+
+static void put(const struct allocator *a, void *buf)
+{
+	if (a->pool)
+		zcp_pool_free(a->pool, buf);
+	else
+		free(buf);
+}
+
+/* What makes memory really there: a byte of each page is written. */
+static void touch(volatile char *buf, size_t len)
+{
+	for (size_t i = 0; i < len; i += PAGE)
+		buf[i] = 1;
+}
+
+/* Nanoseconds of one message, when so many are had at a time. */
+static double alloc_time(const struct allocator *a, size_t len, unsigned int burst)
+{
+	static void *buf[BURST_MAX];
+	uint64_t start = now_ns(), done = 0, ns;
+
+	do {
+		for (unsigned int i = 0; i < burst; i++) {
+			buf[i] = get(a, len);
+			touch(buf[i], len);
+		}
+		for (unsigned int i = 0; i < burst; i++)
+			put(a, buf[i]);
+		done += burst;
+		ns = now_ns() - start;
+	} while (ns < (opt.smoke ? 1 : ALLOC_NS));
+	return (double)ns / done;
+}
+
+static void alloc_case(const char *kind, const char *size, size_t len, unsigned int burst)
+{
+	struct allocator a[2] = { { "malloc", NULL }, { "zcp-pool", NULL } };
+	struct samples ns[2] = { 0 };
+	char cas[32];
+	int ret;
+
+	ret = zcp_pool_open(&a[1].pool, NULL);
+	if (ret)
+		die_errno(ret, "zcp_pool_open");
+	snprintf(cas, sizeof(cas), "%s-%s", kind, size);
+	for (int i = 0; i < 2; i++)
+		alloc_time(&a[i], len, burst);
+	for (int round = 0; round < opt.rounds; round++)
+		for (int i = 0; i < 2; i++)
+			samples_add(&ns[(i + round) % 2],
+				    alloc_time(&a[(i + round) % 2], len, burst));
+	for (int i = 0; i < 2; i++)
+		result_add(SUITE, cas, a[i].name, "time", "ns", &ns[i]);
+	if (!opt.smoke && !strcmp(kind, "burst"))
+		result_target(SUITE, cas, "time of malloc and first touch / zcp-pool",
+			      samples_median(&ns[0]) / samples_median(&ns[1]),
+			      ">=", len >= PAGE ? 3 : 1);
+	ret = zcp_pool_close(a[1].pool);
+	if (ret)
+		die_errno(ret, "zcp_pool_close");
+}
+
+/* --- ways to send ------------------------------------------------------------- */
+
+struct sender {
+	int sock;
+	void *buf;
+	struct zcp_pool *pool;
+	struct zcp_msg *msg;
+	struct zcp_msg_link *link;
+	struct jobs jobs;
+	uint32_t link_id;
+};
+
+static const char *no_jobs(void)
+{
+	return jobs_missing();
+}
+
+static struct sender *sender_new(struct peer *peer, size_t len, uint64_t count)
+{
+	struct peer_hello hello = { .mode = PEER_READ, .unit = len * count };
+	struct sender *s = allocate(sizeof(*s));
+
+	s->sock = peer_connect(peer, &hello);
+	return s;
+}
+
+static void *open_plain(struct peer *peer, size_t len, uint64_t count)
+{
+	struct sender *s = sender_new(peer, len, count);
+
+	s->buf = allocate_pages(len);
+	return s;
+}
+
+static void send_allocated(void *state, const void *data, size_t len)
+{
+	struct sender *s = state;
+	void *buf = malloc(len);
+
+	if (!buf)
+		die("no memory");
+	memcpy(buf, data, len);
+	send_all(s->sock, buf, len, 0);
+	free(buf);
+}
+
+static void send_reused(void *state, const void *data, size_t len)
+{
+	struct sender *s = state;
+
+	memcpy(s->buf, data, len);
+	send_all(s->sock, s->buf, len, 0);
+}
+
+static void finish_plain(void *state)
+{
+	struct sender *s = state;
+
+	peer_wait(s->sock, 1);
+}
+
+static void close_plain(void *state)
+{
+	struct sender *s = state;
+
+	close(s->sock);
+	free(s->buf);
+	free(s);
+}
+
+static struct sender *open_pool(struct peer *peer, size_t len, uint64_t count, uint64_t threshold)
+{
+	struct zcp_msg_opts opts = {
+		.size = sizeof(opts),
+		.threshold = threshold,
+		.flags = ZCP_MSG_LOCAL,
+	};
+	struct sender *s = sender_new(peer, len, count);
+	int ret;
+
+	ret = zcp_pool_open(&s->pool, NULL);
+	if (!ret)
+		ret = zcp_msg_open(&s->msg, s->pool, &opts);
+	if (!ret)
+		ret = zcp_msg_link_add(s->msg, s->sock, &s->link);
+	if (ret)
+		die_errno(ret, "messages");
+	return s;
+}
+
+static void *open_copying(struct peer *peer, size_t len, uint64_t count)
+{
+	return open_pool(peer, len, count, ZCP_MSG_NEVER);
+}
+
+static void *open_zerocopy(struct peer *peer, size_t len, uint64_t count)
+{
+	return open_pool(peer, len, count, PAGE);
+}
+
+static void *open_auto(struct peer *peer, size_t len, uint64_t count)
+{
+	return open_pool(peer, len, count, 0);
+}
+
+static void send_pool(void *state, const void *data, size_t len)
+{
+	struct sender *s = state;
+	void *buf;
+	int ret;
+
+	while ((ret = zcp_pool_alloc(s->pool, len, &buf)) == -EAGAIN)
+		zcp_msg_reap(s->msg, -1);
+	if (!ret) {
+		memcpy(buf, data, len);
+		ret = zcp_send_msg(s->link, buf, len, 0);
+	}
+	if (ret)
+		die_errno(ret, "zcp_send_msg");
+}
+
+static void finish_pool(void *state)
+{
+	struct sender *s = state;
+	int ret;
+
+	ret = zcp_msg_wait(s->link, -1);
+	if (ret)
+		die_errno(ret, "zcp_msg_wait");
+	peer_wait(s->sock, 1);
+}
+
+static void close_pool(void *state)
+{
+	struct sender *s = state;
+
+	zcp_msg_close(s->msg);
+	if (zcp_pool_close(s->pool))
+		die("zcp_pool_close: buffers are missing");
+	close(s->sock);
+	free(s);
+}
+
+/* A file in memory for each message, which is gone when its job is. */
+static void *open_no_pool(struct peer *peer, size_t len, uint64_t count)
+{
+	struct sender *s = sender_new(peer, len, count);
+
+	jobs_open(&s->jobs);
+	s->link_id = jobs_link(&s->jobs, s->sock);
+	return s;
+}
+
+static void send_no_pool(void *state, const void *data, size_t len)
+{
+	struct sender *s = state;
+	struct zcp_segment segment;
+	struct zcp_job job;
+	int fd = memfd_create("zcp-bench-message", MFD_CLOEXEC);
+
+	if (fd < 0 || write(fd, data, len) != (ssize_t)len)
+		die_errno(errno, "memfd");
+	zcp_segment_file(&segment, fd, 0, len);
+	jobs_prepare(&job, s->link_id, &segment, 1, 0);
+	jobs_submit(&s->jobs, &job, 1);
+	close(fd);
+	jobs_wait(&s->jobs, 64, NULL, NULL);
+}
+
+static void finish_no_pool(void *state)
+{
+	struct sender *s = state;
+
+	jobs_wait(&s->jobs, 0, NULL, NULL);
+	peer_wait(s->sock, 1);
+}
+
+static void close_no_pool(void *state)
+{
+	struct sender *s = state;
+
+	jobs_close(&s->jobs);
+	close(s->sock);
+	free(s);
+}
+
+static const struct messenger malloc_copy = { "malloc-copy",  never_missing, open_plain,
+					      send_allocated, finish_plain,  close_plain };
+static const struct messenger reused = { "reused-buffer", never_missing, open_plain,
+					 send_reused,	  finish_plain,	 close_plain };
+static const struct messenger pool = { "pool",	  no_jobs,     open_copying,
+				       send_pool, finish_pool, close_pool };
+static const struct messenger pool_zerocopy = { "pool-zerocopy", no_jobs,     open_zerocopy,
+						send_pool,	 finish_pool, close_pool };
+static const struct messenger zerocopy = { "zerocopy",	 no_jobs,	 open_no_pool,
+					   send_no_pool, finish_no_pool, close_no_pool };
+static const struct messenger automatic = { "zcp-auto", no_jobs,     open_auto,
+					    send_pool,	finish_pool, close_pool };
+
+static const struct messenger *const messengers[] = {
+	&malloc_copy,
+	&reused,
+	&pool,
+	&pool_zerocopy,
+	&zerocopy,
+	&automatic,
+	&messenger_zmq_copy,
+	&messenger_zmq_zerocopy,
+};
+
+#define WAYS ARRAY_SIZE(messengers)
+
+static double send_time(const struct messenger *m, void *state, const void *data, size_t len,
+			uint64_t count)
+{
+	uint64_t start = now_ns();
+
+	for (uint64_t i = 0; i < count; i++)
+		m->send(state, data, len);
+	m->finish(state);
+	return (now_ns() - start) / 1e6;
+}
+
+static void send_case(struct peer *peer, const char *size, size_t len)
+{
+	uint64_t count = opt.smoke ? MESSAGES_SMOKE : MESSAGES;
+	struct samples ms[WAYS] = { 0 };
+	void *data = allocate_pages(len);
+	void *state[WAYS] = { 0 };
+	char cas[32];
+
+	/* Times are for MESSAGES of them, whatever a sample sends. */
+	if (!opt.smoke && count * len > SEND_BYTES)
+		count = SEND_BYTES / len;
+	snprintf(cas, sizeof(cas), "send-%s", size);
+	memset(data, 'm', len);
+	for (size_t i = 0; i < WAYS; i++) {
+		if (messengers[i]->missing())
+			continue;
+		state[i] = messengers[i]->open(peer, len, count);
+		send_time(messengers[i], state[i], data, len, count);
+	}
+	for (int round = 0; round < opt.rounds; round++)
+		for (size_t k = 0; k < WAYS; k++) {
+			size_t i = (k + round) % WAYS;
+
+			if (state[i])
+				samples_add(&ms[i],
+					    send_time(messengers[i], state[i], data, len, count) *
+						    MESSAGES / count);
+		}
+	for (size_t i = 0; i < WAYS; i++) {
+		if (!state[i])
+			continue;
+		messengers[i]->close(state[i]);
+		result_add(SUITE, cas, messengers[i]->name, "time_10000", "ms", &ms[i]);
+	}
+	free(data);
+	if (opt.smoke)
+		result_check(SUITE, cas, true, "every message arrives");
+}
+
+static void size_name(char *buf, size_t size, size_t len)
+{
+	if (len < 1 << 10)
+		snprintf(buf, size, "%zuB", len);
+	else if (len < 1 << 20)
+		snprintf(buf, size, "%zuKiB", len >> 10);
+	else
+		snprintf(buf, size, "%zuMiB", len >> 20);
+}
+
+static void run(void)
+{
+	struct peer *peer;
+	char name[24];
+
+	for (size_t i = 0; i < WAYS; i++)
+		if (messengers[i]->missing())
+			say("%s is left out: %s", messengers[i]->name, messengers[i]->missing());
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		unsigned int burst = BURST_BYTES / sizes[i];
+
+		size_name(name, sizeof(name), sizes[i]);
+		alloc_case("one", name, sizes[i], 1);
+		alloc_case("burst", name, sizes[i], burst < BURST_MAX ? burst : BURST_MAX);
+	}
+	peer = peer_start(opt.remote ? PEER_REMOTE : PEER_LOOPBACK);
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		size_name(name, sizeof(name), sizes[i]);
+		say("  %s", name);
+		send_case(peer, name, sizes[i]);
+	}
+	peer_stop(peer);
+}
+
+const struct suite suite_study_c = {
+	"study-c",
+	"messages: allocation alone, and sent, by pool and not",
+	run,
+};
