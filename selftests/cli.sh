@@ -7,7 +7,7 @@
 own_namespaces "$@"
 tap_begin
 
-verbs='send recv list show cancel caps info doctor'
+verbs='send recv list show cancel monitor stats top caps info doctor completion'
 size=1000003
 head -c $size /dev/urandom >"$tmp/file"
 sum=$(digest "$tmp/file")
@@ -79,7 +79,8 @@ usage_errors() {
 		"send --streams 2 --trailer x $tmp/file 127.0.0.1:9" \
 		'recv --streams 1' 'recv --streams -o - 1' \
 		'recv' 'recv 1 2' 'recv --nosuch 1' 'recv x' 'show' 'show x' 'show 1 2' 'cancel' \
-		'cancel x' 'caps' 'caps x' 'info x' 'list x' 'doctor x'; do
+		'cancel x' 'monitor x' 'monitor --interval 0' 'stats x' 'stats --json --prometheus' \
+		'top x' 'top --count 0' 'completion' 'completion tcsh' 'caps' 'caps x' 'info x' 'list x' 'doctor x'; do
 		# shellcheck disable=SC2086 # words
 		run 2 $args && empty "$tmp/out" || return 1
 		[ -s "$tmp/err" ] || {

@@ -19,7 +19,8 @@ uml='busybox-static kmod cpio iproute2 ethtool iputils-ping
 vm="qemu-system-x86 $uml"
 check='g++ bindfs e2fsprogs xfsprogs btrfs-progs squashfs-tools erofs-utils fuse3
 	libfuse3-dev dmsetup jq openssl curl attr gdb mandoc man-db
-	gcc-i686-linux-gnu libc6-dev-i386-cross python3-yaml python3-jsonschema'
+	gcc-i686-linux-gnu libc6-dev-i386-cross python3-yaml python3-jsonschema
+	python3-pyte python3-prometheus-client zsh fish'
 bench='gnuplot-nox liburing-dev libzmq3-dev libtcmalloc-minimal4 libjemalloc2
 	dmsetup e2fsprogs'
 lint='sparse shellcheck clang-format codespell perl git gcc make mandoc man-db'

@@ -50,6 +50,7 @@ for program in "$@"; do
 done
 suite build test/build.sh
 suite cli test/cli.sh
+suite monitor test/monitor.sh
 suite man test/man.sh
 
 failed=$(grep -c '^not ok' "$tmp/all")

@@ -1,42 +1,79 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * zcpctl cancel: end a job.
+ * zcpctl cancel: end jobs.
  */
-#include "job.h"
+#include <getopt.h>
+
+#include "command.h"
+#include "jobs.h"
 #include "print.h"
 #include "zcpctl.h"
 
-const char cancel_help[] =
-	"  --json      one object: how far the job got\n"
-	"  -h, --help  print this\n"
-	"\n"
-	"Jobs belong to the process that submitted them, and this version cancels only\n"
-	"those of its own.\n";
+static int cmd_cancel(int argc, char **argv);
 
-int cmd_cancel(int argc, char **argv)
+static const struct opt options[] = {
+	OPT_JSON("one object per line for each job: how far it got"),
+	OPT_HELP,
+	OPT_END,
+};
+
+const struct command cancel_command = {
+	.name = "cancel",
+	.args = "[--json] JOB...",
+	.help = "cancel jobs of any process",
+	.options = options,
+	.operand = OPERAND_JOB,
+	.run = cmd_cancel,
+	.details =
+		"JOB is an id of zcpctl list. What was sent stays sent; no more follows, of the jobs\n"
+		"behind it on its link neither, unless their program wants that. A job that had ended\n"
+		"before stays what it was. A job of another user needs CAP_NET_ADMIN. The exit\n"
+		"status is 1 when one of the jobs could not be cancelled; the others are.\n",
+};
+
+static int cancel(struct zcp_monitor *monitor, struct printer *p, uint64_t id)
 {
-	struct zcp_cancel reply = { .size = sizeof(reply) };
-	struct zcp_ctx *ctx;
-	struct printer p;
-	uint64_t id;
-	bool json;
-	int ret;
+	struct zcp_job_info job = { .size = sizeof(job) };
+	int ret = zcp_monitor_cancel(monitor, id, &job);
 
-	ret = job_argument(argc, argv, &json, &id);
-	if (ret >= 0)
-		return ret;
-	if (open_context(&ctx))
-		return FAILED;
-	ret = zcp_job_cancel(ctx, id, &reply);
-	zcp_ctx_close(ctx);
 	if (ret)
-		return no_such_job(id, -ret);
-	print_init(&p, stdout, json);
-	print_object(&p, NULL);
-	print_number(&p, "job", "job %s", reply.job);
-	print_string(&p, "state", ": %s", zcp_state_name(reply.state));
-	print_number(&p, "bytes_sent", " after %s bytes", reply.bytes_sent);
-	print_bool(&p, "cancelled", ", cancelled by this: %s\n", reply.cancelled);
-	print_end(&p);
+		return job_failed(monitor, id, "cancelling", -ret);
+	print_object(p, NULL);
+	print_number(p, "job", "job %s", job.job);
+	print_string(p, "state", ": %s", zcp_state_name(job.state));
+	print_number(p, "bytes_sent", " after %s bytes\n", job.bytes_sent);
+	print_end(p);
 	return DONE;
+}
+
+static int cmd_cancel(int argc, char **argv)
+{
+	struct zcp_monitor *monitor;
+	int worst = DONE;
+	struct printer p;
+	bool json = false;
+	uint64_t id;
+	int status;
+	int opt;
+
+	while ((opt = next_option(argc, argv, &cancel_command)) != -1) {
+		if (option_stop(opt, &status))
+			return status;
+		json = true;
+	}
+	if (!operands_fit(argc, argv, &cancel_command, 1, argc))
+		return USAGE;
+	for (int i = optind; i < argc; i++)
+		if (!parse_number(argv[i], &id))
+			return usage_error("cancel", "\"%s\" is not the id of a job", argv[i]);
+	if (open_monitor(&monitor))
+		return FAILED;
+	print_init(&p, stdout, json);
+	for (int i = optind; i < argc; i++) {
+		parse_number(argv[i], &id);
+		if (cancel(monitor, &p, id))
+			worst = FAILED;
+	}
+	zcp_monitor_close(monitor);
+	return worst;
 }

@@ -7,18 +7,34 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "command.h"
 #include "net.h"
 #include "print.h"
 #include "reason.h"
 #include "zcpctl.h"
 
-const char caps_help[] =
-	"  --json      one object\n"
-	"  -h, --help  print this\n"
-	"\n"
-	"A connection is made to HOST:PORT and closed again; nothing is sent. What counts\n"
-	"is the device the route leaves by. A veth device says yes to everything and cannot\n"
-	"know what is behind it.\n";
+static int cmd_caps(int argc, char **argv);
+
+/* clang-format off */
+static const struct opt options[] = {
+	OPT_JSON("one object"),
+	OPT_HELP,
+	OPT_END,
+};
+
+/* clang-format on */
+
+const struct command caps_command = {
+	.name = "caps",
+	.args = "[--json] HOST:PORT",
+	.help = "say what zero-copy needs and the route there has",
+	.options = options,
+	.run = cmd_caps,
+	.details =
+		"A connection is made to HOST:PORT and closed again; nothing is sent. What counts\n"
+		"is the device the route leaves by. A veth device says yes to everything and cannot\n"
+		"know what is behind it.\n",
+};
 
 /* Returns an error of zcp's about the connection, or 0. */
 static int ask(int sock, struct zcp_link *link)
@@ -71,7 +87,7 @@ static void print_caps(struct printer *p, const struct zcp_link *l, const char *
 	print_end(p);
 }
 
-int cmd_caps(int argc, char **argv)
+static int cmd_caps(int argc, char **argv)
 {
 	struct zcp_link link = { .size = sizeof(link) };
 	struct net_address address;
@@ -82,7 +98,7 @@ int cmd_caps(int argc, char **argv)
 	int sock;
 	int ret;
 
-	ret = only_json(argc, argv, 1, &json);
+	ret = only_json(argc, argv, &caps_command, 1, &json);
 	if (ret >= 0)
 		return ret;
 	if (net_parse(argv[optind], true, &address))

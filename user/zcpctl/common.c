@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Errors, command lines and the device: what the subcommands share.
+ * Errors, numbers and the device: what the verbs share.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,45 +50,6 @@ int usage_error(const char *verb, const char *format, ...)
 	va_end(ap);
 	fprintf(stderr, "; try: zcpctl help%s%s\n", verb ? " " : "", verb ? verb : "");
 	return USAGE;
-}
-
-int bad_option(int opt, char **argv)
-{
-	const char *what = opt == ':' ? "needs a value" : "is not an option here";
-
-	/* A long option, or a short one in a word of its own. */
-	if (!optopt || !strncmp(argv[optind - 1], "--", 2))
-		return usage_error(argv[0], "%s %s", argv[optind - 1], what);
-	return usage_error(argv[0], "-%c %s", optopt, what);
-}
-
-int only_json(int argc, char **argv, int operands, bool *json)
-{
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
-	int opt;
-
-	*json = false;
-	while ((opt = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-		switch (opt) {
-		case 'j':
-			*json = true;
-			break;
-		case 'h':
-			return verb_help(argv[0]);
-		default:
-			return bad_option(opt, argv);
-		}
-	}
-	if (argc - optind < operands)
-		return usage_error(argv[0], "an argument is missing");
-	if (argc - optind > operands)
-		return usage_error(argv[0], "\"%s\" is one argument too many",
-				   argv[optind + operands]);
-	return -1;
 }
 
 void device_problem(int error, char *buf, size_t size)
@@ -175,4 +135,15 @@ bool parse_amount(const char *text, uint64_t *value)
 	for (const char *u = units; u <= unit; u++)
 		factor *= suffix[1] == 'i' ? 1024 : 1000;
 	return !__builtin_mul_overflow(*value, factor, value);
+}
+
+bool parse_interval(const char *text, uint64_t *ns)
+{
+	char *end;
+	double s = strtod(text, &end);
+
+	if (end == text || *end || !(s >= 0.01 && s <= 86400))
+		return false;
+	*ns = (uint64_t)(s * 1e9);
+	return true;
 }

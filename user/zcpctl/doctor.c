@@ -10,6 +10,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "command.h"
 #include "cve.h"
 #include "nic.h"
 #include "print.h"
@@ -18,14 +19,29 @@
 /* Below this a fast path with a long way cannot be kept busy. */
 #define WMEM_MIN (1 << 20)
 
-const char doctor_help[] =
-	"  --json      an array of objects: level, check, found, advice\n"
-	"  -h, --help  print this\n"
-	"\n"
-	"Checked are the module, the device and this user's access to it, fixes this kernel\n"
-	"should have for bugs that write to the page cache, the network devices that are\n"
-	"up, and the limit on TCP's send memory. A finding is ok, warn or fail. Exit status\n"
-	"is 0 when nothing is fail.\n";
+static int cmd_doctor(int argc, char **argv);
+
+/* clang-format off */
+static const struct opt options[] = {
+	OPT_JSON("an array of objects: level, check, found, advice"),
+	OPT_HELP,
+	OPT_END,
+};
+
+/* clang-format on */
+
+const struct command doctor_command = {
+	.name = "doctor",
+	.args = "[--json]",
+	.help = "check this system and say what to do about each finding",
+	.options = options,
+	.run = cmd_doctor,
+	.details =
+		"Checked are the module, the device and this user's access to it, fixes this kernel\n"
+		"should have for bugs that write to the page cache, the network devices that are\n"
+		"up, and the limit on TCP's send memory. A finding is ok, warn or fail. Exit status\n"
+		"is 0 when nothing is fail.\n",
+};
 
 enum severity {
 	OK,
@@ -241,13 +257,13 @@ static void check_wmem(struct doctor *d)
 		     max);
 }
 
-int cmd_doctor(int argc, char **argv)
+static int cmd_doctor(int argc, char **argv)
 {
 	struct doctor d = { 0 };
 	bool json;
 	int ret;
 
-	ret = only_json(argc, argv, 0, &json);
+	ret = only_json(argc, argv, &doctor_command, 0, &json);
 	if (ret >= 0)
 		return ret;
 	print_init(&d.printer, stdout, json);

@@ -4,15 +4,31 @@
  */
 #include <string.h>
 
+#include "command.h"
 #include "print.h"
 #include "zcpctl.h"
 
-const char info_help[] =
-	"  --json      one object\n"
-	"  -h, --help  print this\n"
-	"\n"
-	"The limits are parameters of the module, which the administrator sets when it is\n"
-	"loaded; they are in " ZCP_MODULE_DIR "/parameters too.\n";
+static int cmd_info(int argc, char **argv);
+
+/* clang-format off */
+static const struct opt options[] = {
+	OPT_JSON("one object"),
+	OPT_HELP,
+	OPT_END,
+};
+
+/* clang-format on */
+
+const struct command info_command = {
+	.name = "info",
+	.args = "[--json]",
+	.help = "show what the loaded module can do, and its limits",
+	.options = options,
+	.run = cmd_info,
+	.details =
+		"The limits are parameters of the module, which the administrator sets when it is\n"
+		"loaded; they are in " ZCP_MODULE_DIR "/parameters too.\n",
+};
 
 /* A bit mask as names: an array in JSON, words in text. */
 static void print_names(struct printer *p, const char *key, const char *title, uint32_t mask,
@@ -74,7 +90,7 @@ static void print_info(struct printer *p, const struct zcp_info *i)
 	print_end(p);
 }
 
-int cmd_info(int argc, char **argv)
+static int cmd_info(int argc, char **argv)
 {
 	struct zcp_info info = { .size = sizeof(info) };
 	struct zcp_ctx *ctx;
@@ -82,7 +98,7 @@ int cmd_info(int argc, char **argv)
 	bool json;
 	int ret;
 
-	ret = only_json(argc, argv, 0, &json);
+	ret = only_json(argc, argv, &info_command, 0, &json);
 	if (ret >= 0)
 		return ret;
 	if (open_context(&ctx))

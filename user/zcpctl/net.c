@@ -76,6 +76,22 @@ static void describe(const struct sockaddr_storage *ss, char name[NET_NAME_MAX])
 	}
 }
 
+void net_name(int family, const void *addr, uint16_t port, char name[NET_NAME_MAX])
+{
+	struct sockaddr_storage ss = { .ss_family = (sa_family_t)family };
+	struct sockaddr_in6 *in6 = (void *)&ss;
+	struct sockaddr_in *in = (void *)&ss;
+
+	if (family == AF_INET) {
+		memcpy(&in->sin_addr, addr, sizeof(in->sin_addr));
+		in->sin_port = htons(port);
+	} else if (family == AF_INET6) {
+		memcpy(&in6->sin6_addr, addr, sizeof(in6->sin6_addr));
+		in6->sin6_port = htons(port);
+	}
+	describe(&ss, name);
+}
+
 void net_local(int sock, char name[NET_NAME_MAX])
 {
 	struct sockaddr_storage ss = { .ss_family = AF_UNSPEC };

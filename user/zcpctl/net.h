@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define NET_NAME_MAX 80
 
@@ -35,5 +36,8 @@ void net_reset(int sock);
 /* "address:port" of either end of a socket; "-" when it has none. */
 void net_local(int sock, char name[NET_NAME_MAX]);
 void net_peer(int sock, char name[NET_NAME_MAX]);
+
+/* The same of an address in network order and a port in the host's. */
+void net_name(int family, const void *addr, uint16_t port, char name[NET_NAME_MAX]);
 
 #endif /* ZCPCTL_NET_H */

@@ -4,6 +4,7 @@
  */
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "print.h"
@@ -68,6 +69,30 @@ static void json_string(FILE *out, const char *value)
 	fputc('"', out);
 }
 
+void printable(const char *value, char *buf, size_t size)
+{
+	const unsigned char *s = (const unsigned char *)value;
+	size_t at = 0;
+	int n;
+
+	for (; *s; s += n) {
+		n = utf8_length(s);
+		/* C0, DEL and C1 are what terminals act upon. */
+		if (!n || *s < 0x20 || *s == 0x7f || (n == 2 && *s == 0xc2 && s[1] < 0xa0)) {
+			if (at + 1 >= size)
+				break;
+			buf[at++] = '?';
+			n = n ? n : 1;
+			continue;
+		}
+		if (at + n >= size)
+			break;
+		memcpy(buf + at, s, n);
+		at += n;
+	}
+	buf[at] = '\0';
+}
+
 /* The comma and the key before a value. */
 static void json_lead(struct printer *p, const char *key)
 {
@@ -116,11 +141,24 @@ void print_end(struct printer *p)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
 
+static void safe_string(struct printer *p, const char *text, const char *value)
+{
+	size_t size = strlen(value) + 1;
+	char *safe = malloc(size);
+
+	if (safe)
+		printable(value, safe, size);
+	fprintf(p->out, text, safe ? safe : "?");
+	free(safe);
+}
+
 void print_string(struct printer *p, const char *key, const char *text, const char *value)
 {
 	if (!p->json) {
-		if (text)
-			fprintf(p->out, text, value ? value : "-");
+		if (text && value)
+			safe_string(p, text, value);
+		else if (text)
+			fprintf(p->out, text, "-");
 		return;
 	}
 	json_lead(p, key);
@@ -190,6 +228,24 @@ void print_seconds(struct printer *p, const char *key, const char *text, uint64_
 
 	snprintf(json, sizeof(json), "%" PRIu64 ".%09" PRIu64, ns / 1000000000, ns % 1000000000);
 	snprintf(shown, sizeof(shown), "%.3f", ns / 1e9);
+	number(p, key, text, json, shown);
+}
+
+void print_share(struct printer *p, const char *key, const char *text, uint64_t part,
+		 uint64_t whole)
+{
+	char json[32] = "null", shown[32] = "-";
+	double share;
+
+	if (whole) {
+		share = (double)part / whole;
+		snprintf(json, sizeof(json), "%.9f", share);
+		/* All and nothing are said only when it is so. */
+		if (part && part < whole && (share >= 0.995 || share < 0.005))
+			snprintf(shown, sizeof(shown), share < 0.5 ? "<1%%" : ">99%%");
+		else
+			snprintf(shown, sizeof(shown), "%.0f%%", share * 100);
+	}
 	number(p, key, text, json, shown);
 }
 

@@ -48,6 +48,11 @@ void print_end(struct printer *p);
  * print_ns: nanoseconds; seconds with three decimals in text.
  * print_seconds: nanoseconds, as seconds in JSON too.
  * print_rate: bits per second; Gbit/s with three decimals in text.
+ * print_share: a part of a whole: 0 to 1 in JSON, percent in text; null and "-"
+ *	when there is no whole.
+ *
+ * In text, bytes of a string that are no printable UTF-8 appear as "?": names of
+ * files and processes are anybody's, and a terminal obeys what it is told.
  */
 void print_string(struct printer *p, const char *key, const char *text, const char *value);
 void print_bool(struct printer *p, const char *key, const char *text, bool value);
@@ -55,11 +60,16 @@ void print_number(struct printer *p, const char *key, const char *text, uint64_t
 void print_ns(struct printer *p, const char *key, const char *text, uint64_t value);
 void print_seconds(struct printer *p, const char *key, const char *text, uint64_t ns);
 void print_rate(struct printer *p, const char *key, const char *text, uint64_t value);
+void print_share(struct printer *p, const char *key, const char *text, uint64_t part,
+		 uint64_t whole);
 
 /* Words between values, in text only. */
 __attribute__((format(printf, 2, 3))) void print_text(struct printer *p, const char *format, ...);
 
 /* Bits per second, 0 when no time has passed. */
 uint64_t bits_per_second(uint64_t bytes, uint64_t ns);
+
+/* A copy of @value that is safe on a terminal, cut to the size of @buf. */
+void printable(const char *value, char *buf, size_t size);
 
 #endif /* ZCPCTL_PRINT_H */

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "command.h"
 #include "join.h"
 #include "net.h"
 #include "print.h"
@@ -21,24 +22,40 @@
 
 #define BUFFER_BYTES (1 << 20)
 
-const char recv_help[] =
-	"  --once      serve one connection, or one transfer with --streams, then end\n"
-	"  -o FILE     write to FILE, not to stdout; each connection overwrites what the\n"
-	"              one before it has left there\n"
-	"  --streams   join the connections of zcpctl send --streams N; needs -o\n"
-	"  --json      the result of each connection as one JSON object per line\n"
-	"  --quiet     no result in text, only errors\n"
-	"  -h, --help  print this\n"
-	"\n"
-	"Connections are served one after the other until Ctrl-C. Without ADDR, IPv4 and\n"
-	"IPv6 clients may connect to any address of this host. PORT 0 takes a free port;\n"
-	"the line \"listening on ...\" on stderr tells which. Results go to stdout, or to\n"
-	"stderr when the data go to stdout: bytes, seconds, Gbit/s and SHA-256.\n"
-	"\n"
-	"With --streams each connection has to begin with the header of a stream. Those of\n"
-	"one transfer are received at the same time and have one result; another transfer\n"
-	"waits for its turn. The digest is that of the whole file, which is read once more\n"
-	"for it. A file that is not complete stays as it is, and the exit status is 1.\n";
+static int cmd_recv(int argc, char **argv);
+
+/* clang-format off */
+static const struct opt options[] = {
+	OPT("once", '1', NULL, "serve one connection, or one transfer with --streams, then end"),
+	{ .code = 'o', .brief = true, .value = "FILE",
+	  .help = "write to FILE, not to stdout; each connection overwrites what the\n"
+		  "one before it has left there" },
+	OPT("streams", 's', NULL, "join the connections of zcpctl send --streams N; needs -o"),
+	OPT_JSON("the result of each connection as one JSON object per line"),
+	OPT("quiet", 'q', NULL, "no progress and no result in text, only errors"),
+	OPT_HELP,
+	OPT_END,
+};
+
+/* clang-format on */
+
+const struct command recv_command = {
+	.name = "recv",
+	.args = "[OPTION]... [ADDR:]PORT",
+	.help = "receive what TCP clients send",
+	.options = options,
+	.run = cmd_recv,
+	.details =
+		"Connections are served one after the other until Ctrl-C. Without ADDR, IPv4 and\n"
+		"IPv6 clients may connect to any address of this host. PORT 0 takes a free port;\n"
+		"the line \"listening on ...\" on stderr tells which. Results go to stdout, or to\n"
+		"stderr when the data go to stdout: bytes, seconds, Gbit/s and SHA-256.\n"
+		"\n"
+		"With --streams each connection has to begin with the header of a stream. Those of\n"
+		"one transfer are received at the same time and have one result; another transfer\n"
+		"waits for its turn. The digest is that of the whole file, which is read once more\n"
+		"for it. A file that is not complete stays as it is, and the exit status is 1.\n",
+};
 
 struct receiver {
 	const char *file;
@@ -62,19 +79,12 @@ static uint64_t now_ns(void)
 
 static int parse(int argc, char **argv, struct receiver *r)
 {
-	/* clang-format off */
-	static const struct option options[] = {
-		{ "once", no_argument, NULL, '1' },
-		{ "streams", no_argument, NULL, 's' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "quiet", no_argument, NULL, 'q' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
-	/* clang-format on */
+	int status;
 	int opt;
 
-	while ((opt = getopt_long(argc, argv, ":ho:", options, NULL)) != -1) {
+	while ((opt = next_option(argc, argv, &recv_command)) != -1) {
+		if (option_stop(opt, &status))
+			return status;
 		switch (opt) {
 		case '1':
 			r->once = true;
@@ -91,10 +101,6 @@ static int parse(int argc, char **argv, struct receiver *r)
 		case 'q':
 			r->quiet = true;
 			break;
-		case 'h':
-			return verb_help("recv");
-		default:
-			return bad_option(opt, argv);
 		}
 	}
 	if (argc - optind != 1)
@@ -232,7 +238,7 @@ static bool join(struct receiver *r, int listener)
 	return report(r, &c);
 }
 
-int cmd_recv(int argc, char **argv)
+static int cmd_recv(int argc, char **argv)
 {
 	struct receiver r = { 0 };
 	char name[NET_NAME_MAX];

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "command.h"
 #include "net.h"
 #include "print.h"
 #include "progress.h"
@@ -21,72 +22,69 @@
 #include "spread.h"
 #include "zcpctl.h"
 
-const char send_help[] =
-	"  --offset N                 where to start in the file, in bytes (0)\n"
-	"  --length N                 how many bytes; the file must have them (to its end)\n"
-	"  --mode auto|zerocopy|copy  zerocopy: fail where bytes would be copied (auto)\n"
-	"  --header STR|@FILE         send this, or what is in FILE, before the file\n"
-	"  --trailer STR|@FILE        and this after it\n"
-	"  --wait sent|acked          until all bytes are in the socket, or until the\n"
-	"                             receiver's TCP has acknowledged them (acked)\n"
-	"  --rate RATE                send at most RATE bytes per second; with k, M, G or T\n"
-	"                             for powers of 1000, Ki, Mi, Gi or Ti of 1024\n"
-	"  --nocache                  leave the page cache as it is found: what had to be read\n"
-	"                             is dropped when it is acknowledged\n"
-	"  --streams N                send parts of the file over N connections, 1 to 64, to\n"
-	"                             zcpctl recv --streams, which joins them (1)\n"
-	"  --interval SEC             a line of progress every SEC seconds\n"
-	"  --json                     one JSON object per line; the last one is the result\n"
-	"  --quiet                    no progress and no result, only errors\n"
-	"  -h, --help                 print this\n"
-	"\n"
-	"The bytes go out as they are: nc, socat or any server can receive them. HOST may\n"
-	"be a name or an address, an IPv6 address in brackets. On a terminal a progress bar\n"
-	"is shown. The connection is closed at the end, or reset when the transfer failed, so\n"
-	"that a receiver cannot mistake a part for the whole. Ctrl-C cancels the transfer.\n"
-	"\n"
-	"With two streams and more each begins with a header of 64 bytes for zcpctl recv,\n"
-	"which is not counted in the result. The rate is that of all streams together.\n";
+static int cmd_send(int argc, char **argv);
+
+/* clang-format off */
+static const struct opt options[] = {
+	OPT("offset", 'o', "N", "where to start in the file, in bytes (0)"),
+	OPT("length", 'l', "N", "how many bytes; the file must have them (to its end)"),
+	OPT("mode", 'm', "auto|zerocopy|copy",
+	  "zerocopy: fail where bytes would be copied (auto)"),
+	OPT("header", 'H', "STR|@FILE", "send this, or what is in FILE, before the file"),
+	OPT("trailer", 'T', "STR|@FILE", "and this after it"),
+	OPT("wait", 'w', "sent|acked",
+	  "until all bytes are in the socket, or until the\n"
+	  "receiver's TCP has acknowledged them (acked)"),
+	OPT("rate", 'r', "RATE",
+	  "send at most RATE bytes per second; with k, M, G or T\n"
+	  "for powers of 1000, Ki, Mi, Gi or Ti of 1024"),
+	OPT("nocache", 'n', NULL,
+	  "leave the page cache as it is found: what had to be read\n"
+	  "is dropped when it is acknowledged"),
+	OPT("streams", 's', "N",
+	  "send parts of the file over N connections, 1 to 64, to\n"
+	  "zcpctl recv --streams, which joins them (1)"),
+	OPT("interval", 'i', "SEC", "a line of progress every SEC seconds"),
+	OPT_JSON("one JSON object per line; the last one is the result"),
+	OPT("quiet", 'q', NULL, "no progress and no result, only errors"),
+	OPT_HELP,
+	OPT_END,
+};
+
+/* clang-format on */
+
+const struct command send_command = {
+	.name = "send",
+	.args = "[OPTION]... FILE HOST:PORT",
+	.help = "send a file to a TCP server",
+	.options = options,
+	.operand = OPERAND_FILE,
+	.run = cmd_send,
+	.details =
+		"The bytes go out as they are: nc, socat or any server can receive them. HOST may\n"
+		"be a name or an address, an IPv6 address in brackets. On a terminal a progress bar\n"
+		"is shown. The connection is closed at the end, or reset when the transfer failed, so\n"
+		"that a receiver cannot mistake a part for the whole. Ctrl-C cancels the transfer.\n"
+		"\n"
+		"With two streams and more each begins with a header of 64 bytes for zcpctl recv,\n"
+		"which is not counted in the result. The rate is that of all streams together.\n",
+};
 
 /* What zcp paces at most: the module refuses more. */
 #define RATE_MAX (1ULL << 40)
 
-static bool parse_interval(const char *text, uint64_t *ns)
-{
-	char *end;
-	double s = strtod(text, &end);
-
-	if (end == text || *end || !(s >= 0.01 && s <= 86400))
-		return false;
-	*ns = (uint64_t)(s * 1e9);
-	return true;
-}
-
 static int parse(int argc, char **argv, struct request *r)
 {
-	static const struct option options[] = {
-		{ "offset", required_argument, NULL, 'o' },
-		{ "length", required_argument, NULL, 'l' },
-		{ "mode", required_argument, NULL, 'm' },
-		{ "header", required_argument, NULL, 'H' },
-		{ "trailer", required_argument, NULL, 'T' },
-		{ "wait", required_argument, NULL, 'w' },
-		{ "rate", required_argument, NULL, 'r' },
-		{ "nocache", no_argument, NULL, 'n' },
-		{ "streams", required_argument, NULL, 's' },
-		{ "interval", required_argument, NULL, 'i' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "quiet", no_argument, NULL, 'q' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
 	uint64_t streams = 1;
+	int status;
 	int opt;
 
 	r->length = ZCP_TO_EOF;
-	while ((opt = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+	while ((opt = next_option(argc, argv, &send_command)) != -1) {
 		bool good = true;
 
+		if (option_stop(opt, &status))
+			return status;
 		switch (opt) {
 		case 'o':
 			good = parse_number(optarg, &r->offset);
@@ -124,13 +122,9 @@ static int parse(int argc, char **argv, struct request *r)
 		case 'q':
 			r->quiet = true;
 			break;
-		case 'h':
-			return verb_help("send");
-		default:
-			return bad_option(opt, argv);
 		}
 		if (!good)
-			return usage_error("send", "\"%s\" is not a value for this option", optarg);
+			return bad_value(&send_command);
 	}
 	if (argc - optind != 2)
 		return usage_error("send", "needs a FILE and a HOST:PORT");
@@ -303,7 +297,8 @@ static int explain(const struct request *r, struct outcome *o, int error)
 		return problem(o, error, "cannot send %s: %s", r->file, strerror(error));
 	}
 	if (res->state == ZCP_STATE_CANCELLED)
-		return problem(o, error, "interrupted after %llu bytes",
+		return problem(o, error, "%s after %llu bytes",
+			       interrupted ? "interrupted" : "cancelled by another process",
 			       (unsigned long long)res->bytes_sent);
 	if (error == ENODATA)
 		return problem(o, error, "%s ended after %llu of the %llu bytes asked for", r->file,
@@ -466,7 +461,7 @@ static void print_outcome(const struct request *r, const struct outcome *o, stru
 	print_end(p);
 }
 
-int cmd_send(int argc, char **argv)
+static int cmd_send(int argc, char **argv)
 {
 	struct outcome o = { .result.size = sizeof(o.result) };
 	struct request r = { 0 };
