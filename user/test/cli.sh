@@ -472,7 +472,7 @@ joined 0 '' a:2:1:10:4:6:6 a:2:0:10:0:4:4 && [ "$(cat "$tmp/got")" = 0123456789 
 ok $? "join: the header is as it is described"
 joined 0 '' = a:1:0:10:0:10:10 && [ "$(cat "$tmp/got")" = 0123456789 ]
 ok $? "join: who says nothing is nobody"
-joined 1 'part 1 of 2 overlaps with part 2' a:2:1:10:3:7:7 a:2:0:10:0:4:4
+joined 1 'part (1 of 2 overlaps with part 2|2 of 2 overlaps with part 1)' a:2:1:10:3:7:7 a:2:0:10:0:4:4
 ok $? "join: parts that overlap"
 joined 1 'the 2 parts have 9 of 10 bytes' a:2:1:10:5:5:5 a:2:0:10:0:4:4
 ok $? "join: parts that leave something out"
