@@ -67,6 +67,9 @@ check "message" methods message send send-batch zcp-xfer zcp-job zcp-auto zcp-au
 check "many" suite many
 check "study-c" methods study-c malloc malloc-copy reused-buffer pool pool-zerocopy zerocopy \
 	zcp-auto zmq-copy zmq-zerocopy
+check "study-a" methods study-a read-send-1m sendfile zcp-job
+check "study-b" methods study-b read-send-1m sendfile zcp-job
+check "study-d" methods study-d glibc tcmalloc jemalloc zcp-pool
 if [ -n "$loop" ]; then
 	check "cold" methods cold sendfile zcp-xfer zcp-job
 	check "cache" methods cache sendfile zcp-job

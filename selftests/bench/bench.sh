@@ -20,13 +20,15 @@ rounds=${ROUNDS:-7}
 kernel=${KERNEL:-uml}
 cpus=${CPUS:-$(nproc)}
 limit=${TIMEOUT:-$((900 + rounds * 600))}
-all='bulk multi small message cold many cache study-c'
+all='bulk multi small message cold many cache'
+# Only when they are asked for.
+studies='study-a study-b study-c study-d'
 # Has room for the file of suite cache, and takes only what is written to it.
 disk_size=12G
 
 usage() {
 	sed -n '/^# usage/,/^#$/s/^# \{0,1\}//p' "$0" >&2
-	echo "suites: $all" >&2
+	echo "suites: $all $studies" >&2
 	exit 2
 }
 
@@ -34,7 +36,7 @@ usage() {
 [[ $rounds =~ ^[1-9][0-9]*$ ]] || usage
 suites=$(tr , ' ' <<<"${SUITE:-$all}")
 for suite in $suites; do
-	[[ " $all " == *" $suite "* ]] || usage
+	[[ " $all $studies " == *" $suite "* ]] || usage
 done
 
 # A VM may have three quarters of what memory is free.

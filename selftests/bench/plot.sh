@@ -28,7 +28,7 @@ import collections, glob, json, os, re, sys
 out, work = sys.argv[1:]
 units = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30,
          "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9}
-titles = {"throughput": "Gbit/s", "cpu_per_gb": "CPU seconds per GB", "files_per_s": "files/s",
+titles = {"time": "time", "time_10000": "ms for 10,000 messages", "throughput": "Gbit/s", "cpu_per_gb": "CPU seconds per GB", "files_per_s": "files/s",
           "messages_per_s": "messages/s", "p50": "median latency, µs",
           "p99": "99th percentile of latency, µs"}
 # The same colour for a method in every plot.
@@ -73,7 +73,8 @@ for (suite, group, metric, axis), lines in sorted(plots.items()):
     script.append("set xlabel '%s'" % axis)
     few = max(x for points in lines.values() for x, *_ in points) < 10
     script.append("unset logscale x; set xtics 1" if few else "set logscale x")
-    script.append("set logscale y" if metric.endswith("_per_s") or metric in ("p50", "p99")
+    script.append("set logscale y" if metric.endswith("_per_s") or metric in ("p50", "p99") or
+                  metric.startswith("time")
                   else "unset logscale y; set yrange [0:*]")
     parts = []
     for method, points in lines.items():
@@ -98,6 +99,20 @@ for case, files in cases.items():
     script.append("plot " + ", ".join(
         "'%s' using 1:2 with lines %s title \"%s\" noenhanced" % (path, style(method, i), method)
         for i, (method, path) in enumerate(files)))
+# Memory over time, of study-d: milliseconds, bytes held, bytes used.
+cases = collections.defaultdict(list)
+for path in sorted(glob.glob(os.path.join(out, "memory-*.dat"))):
+    case, _, method = os.path.basename(path)[len("memory-"):-len(".dat")].rpartition(".")
+    cases[case].append((method, path))
+for case, files in cases.items():
+    script.append("set output '%s/memory-%s.svg'" % (out, case))
+    script.append("set title \"memory %s\" noenhanced" % case)
+    script.append("unset logscale; set yrange [0:*]; set xrange [*:*]; set format x '%g'")
+    script.append("set xlabel 'ms'; set ylabel 'MB'")
+    script.append("plot " + ", ".join(
+        "'%s' using 1:($2/1e6) with lines %s title \"%s\" noenhanced"
+        % (path, style(method, i), method) for i, (method, path) in enumerate(files)) +
+        ", '%s' using 1:($3/1e6) with lines lc rgb 'black' dt 2 title \"used\"" % files[0][1])
 open(os.path.join(work, "script"), "w").write("\n".join(script) + "\n")
 EOF
 gnuplot "$work/script"

@@ -204,6 +204,6 @@ struct suite {
 };
 
 extern const struct suite suite_bulk, suite_small, suite_message, suite_cold, suite_many,
-	suite_cache, suite_multi, suite_study_c;
+	suite_cache, suite_multi, suite_study_a, suite_study_b, suite_study_c, suite_study_d;
 
 #endif /* ZCP_BENCH_H */

@@ -15,14 +15,15 @@
 
 #include "bench.h"
 #include "message.h"
+#include "study.h"
 
 #define DEFAULT_ROUNDS 7
 
 struct bench_options opt = { .dir = "/dev/shm", .lowat = 1 << 20 };
 
 static const struct suite *const suites[] = {
-	&suite_bulk, &suite_multi, &suite_small, &suite_message,
-	&suite_cold, &suite_many,  &suite_cache, &suite_study_c,
+	&suite_bulk,  &suite_multi,   &suite_small,   &suite_message, &suite_cold,    &suite_many,
+	&suite_cache, &suite_study_a, &suite_study_b, &suite_study_c, &suite_study_d,
 };
 
 static const struct option options[] = {
@@ -233,6 +234,8 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && !strcmp(argv[1], "serve"))
 		return run_serve(argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "study-d-run"))
+		return study_d_main(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "message"))
 		return message_main(argc - 1, argv + 1);
 	if (argc == 2 && !strcmp(argv[1], "help"))

@@ -26,4 +26,7 @@ struct messenger {
 
 extern const struct messenger messenger_zmq_copy, messenger_zmq_zerocopy;
 
+/* The process that study-d measures. */
+int study_d_main(int argc, char **argv);
+
 #endif /* ZCP_BENCH_STUDY_H */
