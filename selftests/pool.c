@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -434,30 +435,51 @@ TEST_F_TIMEOUT(pool, fork, 240)
 	zt_sink_free(&sink);
 }
 
-/* Thousands of messages of all sizes take no more memory than the first. */
-TEST_F_TIMEOUT(pool, no_growth, 240)
+/* Bytes of memory of this process. */
+static uint64_t resident(void)
 {
-	uint64_t held = 0;
+	FILE *in = fopen("/proc/self/statm", "r");
+	unsigned long size, rss;
+
+	zt_need(in && fscanf(in, "%lu %lu", &size, &rss) == 2);
+	fclose(in);
+	return rss * ZT_PAGE;
+}
+
+/*
+ * Messages of all sizes take no more memory than the first of them did. Of as
+ * many as ZCP_TEST_MESSAGES says.
+ */
+TEST_F_TIMEOUT(pool, no_growth, 600)
+{
+	const char *env = getenv("ZCP_TEST_MESSAGES");
+	long n = env ? atol(env) : 20000, i;
+	uint64_t held = 0, rss = 0, total = 0;
 	struct zt_sink sink;
 	void *buf;
-	int i;
 
 	begin(self, 0, ZCP_MSG_LOCAL, 0, 0);
 	zt_sink_count(&sink, self->conn.rx);
-	for (i = 0; i < 20000; i++) {
-		size_t len = 1ULL << (4 + i % 14);
+	for (i = 0; i < n; i++) {
+		size_t len = (16ULL << i % 7) + (i % 64 ? 0 : 16384);
 
 		zt_need(!zcp_pool_alloc(self->pool, len, &buf));
 		ASSERT_EQ(0, zcp_send_msg(self->link, buf, len, i % 8 ? ZCP_MSG_MORE : 0));
-		if (i == 10000)
-			held = pool_stats(self->pool).reserved_bytes;
+		total += len;
+		if (i == n / 2) {
+			held = pool_stats(self->pool).high_water;
+			rss = resident();
+		}
 	}
 	EXPECT_EQ(0, zcp_msg_wait(self->link, -1));
 	EXPECT_EQ(0, pool_stats(self->pool).outstanding);
-	EXPECT_LE(pool_stats(self->pool).high_water, held + 4 * ZT_MIB);
+	EXPECT_LE(pool_stats(self->pool).high_water, held + ZT_MIB);
+	EXPECT_LE(resident(), rss + ZT_MIB);
+	EXPECT_EQ(n, msg_stats(self->msg).messages);
+	EXPECT_EQ(total, msg_stats(self->msg).bytes);
 	zt_need(!shutdown(self->conn.tx, SHUT_WR));
 	zt_sink_join(&sink);
-	EXPECT_EQ(msg_stats(self->msg).bytes, sink.len);
+	EXPECT_EQ(total, sink.len);
 	zt_sink_free(&sink);
 }
 

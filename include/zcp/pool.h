@@ -52,7 +52,7 @@ struct zcp_msg_link;
  * @size: sizeof(struct zcp_pool_opts).
  * @limit: Bytes of memory it may hold; 0 for 256 MiB. At least what one buffer
  *	of @max_bytes needs, else the largest buffers cannot be had; at most
- *	2^36. Address space of about 32 times that is taken.
+ *	2^36. Address space of up to 38 times that is taken.
  * @min_bytes: The smallest bucket, a power of two of 16 to 4 MiB; 0 for 16.
  * @max_bytes: The largest, a power of two of @min_bytes to 4 MiB; 0 for 4 MiB.
  * @flags: ZCP_POOL_*, or 0.

@@ -423,6 +423,25 @@ static void put_text(const char *path, const char *text)
 	fclose(out);
 }
 
+/* Root would store it for the whole system. */
+static void store_as_user(struct zcp_pool *pool)
+{
+	const char *dir = getenv("XDG_CONFIG_HOME");
+	char path[256];
+	uint64_t bytes;
+
+	(void)pool;
+	if (!geteuid() && seteuid(65534))
+		_exit(1);
+	if (zcp_msg_threshold_set(0, NULL, 0) != -EINVAL ||
+	    zcp_msg_threshold_set(12288, path, sizeof(path)) || strncmp(path, dir, strlen(dir)) ||
+	    zcp_msg_threshold_get(&bytes) || bytes != 12288)
+		_exit(2);
+	if (zcp_msg_threshold_set(ZCP_MSG_NEVER, path, sizeof(path)) ||
+	    zcp_msg_threshold_get(&bytes) || bytes != ZCP_MSG_NEVER || unlink(path))
+		_exit(3);
+}
+
 static void test_threshold(void)
 {
 	char dir[] = "/tmp/zcp-pool-XXXXXX", path[128], host[64], file[256];
@@ -433,6 +452,7 @@ static void test_threshold(void)
 	setenv("XDG_CONFIG_HOME", dir, 1);
 	gethostname(host, sizeof(host));
 	snprintf(path, sizeof(path), "%s/zcp", dir);
+	ok(!chmod(dir, 0777) && !fate(store_as_user, NULL), "threshold: stored, and had again");
 	mkdir(path, 0755);
 	snprintf(file, sizeof(file), "%s/message.%s.conf", path, host);
 	put_text(file, "# comment\nthreshold = 12345\n");
