@@ -18,14 +18,16 @@
 
 #define SUITE "study-c"
 #define PAGE 4096
+/* Times are told for so many messages, and taken of fewer. */
 #define MESSAGES 10000
+#define MESSAGES_SAMPLE 2500
 #define MESSAGES_SMOKE 64
 /* Memory of one burst of allocations, and their number at most. */
 #define BURST_BYTES (16 << 20)
 #define BURST_MAX 1024
 #define ALLOC_NS 50000000
 /* A sample sends no more than this. */
-#define SEND_BYTES (256 << 20)
+#define SEND_BYTES (64 << 20)
 
 static const size_t sizes[] = { 64, 512, 1 << 10, 4 << 10, 64 << 10, 1 << 20 };
 
@@ -336,13 +338,12 @@ static double send_time(const struct messenger *m, void *state, const void *data
 
 static void send_case(struct peer *peer, const char *size, size_t len)
 {
-	uint64_t count = opt.smoke ? MESSAGES_SMOKE : MESSAGES;
+	uint64_t count = opt.smoke ? MESSAGES_SMOKE : MESSAGES_SAMPLE;
 	struct samples ms[WAYS] = { 0 };
 	void *data = allocate_pages(len);
 	void *state[WAYS] = { 0 };
 	char cas[32];
 
-	/* Times are for MESSAGES of them, whatever a sample sends. */
 	if (!opt.smoke && count * len > SEND_BYTES)
 		count = SEND_BYTES / len;
 	snprintf(cas, sizeof(cas), "send-%s", size);
