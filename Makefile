@@ -5,6 +5,7 @@
 #   make install|uninstall  to PREFIX (/usr/local) and /lib/modules, in DESTDIR
 #   make demo               send a real file through a real NIC driver, in a VM
 #   make check              all tests; KERNEL="6.1 6.12" chooses kernels
+#   make check-all          all tests on every kernel that is supported, and a table
 #   make bench              compare the ways to send a file, at native speed, into
 #                           bench-out; SUITE=bulk,small ROUNDS=7 METHODS=...
 #   make lint               checkpatch, sparse, W=1, shellcheck, clang-format
@@ -13,7 +14,8 @@
 #   make clean
 #
 # KDIR=directory   kernel headers to build for (of the running kernel)
-# KERNEL=6.1|6.12  the VM's kernel    NIC=veth|e1000e|virtio|ne2k_pci|all
+# KERNEL=6.1|6.12|6.12-trixie|7.2|newest
+#                  the VM's kernel    NIC=veth|e1000e|virtio|ne2k_pci|all
 # KERNEL=uml       User-mode Linux 7.2, at the speed of this machine; only veth
 
 VERSION := $(shell sed -n 's/^\#\# \([0-9][0-9.]*\).*/\1/p' CHANGELOG.md | head -n 1)
@@ -73,6 +75,9 @@ export ZCP_CMD = $(value CMD)
 check:
 	KERNEL="$(KERNEL)" selftests/check.sh
 
+check-all:
+	KERNEL="$(KERNEL)" selftests/check-all.sh
+
 bench:
 	SUITE="$(SUITE)" ROUNDS="$(ROUNDS)" METHODS="$(METHODS)" selftests/bench/bench.sh
 
@@ -86,4 +91,4 @@ clean:
 	$(if $(wildcard $(KDIR)/Makefile),$(MAKE) -C $(KDIR) M=$(CURDIR) clean)
 
 .PHONY: all help modules user install modules_install user_install uninstall \
-	demo vm check bench lint clean
+	demo vm check check-all bench lint clean

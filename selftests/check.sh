@@ -4,7 +4,8 @@
 # All tests of zcp: what `make check` runs. Ends with the line
 # "N passed, N failed, N skipped", and with status 1 if any failed.
 #
-#   KERNEL="6.1 6.12"   the kernels to boot
+#   KERNEL="6.1 6.12"   the kernels to boot; kernel.sh has their names
+#   BUILD="um-7.2 6.1-arm64"   more of them that the module is built for
 #   STAGES="user build spec vm runner"   which stages to run
 #
 # Logs are in .build/check.
@@ -15,6 +16,7 @@ top=$(dirname "$here")
 vm=$here/vm
 logs=$top/.build/check
 kernels=${KERNEL:-6.1 6.12}
+builds=${BUILD-6.1 6.12 um-7.2 6.1-arm64}
 stages=${STAGES:-user build spec vm runner}
 limit=1800
 
@@ -96,33 +98,64 @@ user_tests() {
 	count "user: library and zcpctl without a module" "$log" "${numbers[@]}"
 }
 
-# No warning, by W=1: build_module VERSION
+# No warning, by W=1, of the compiler of the kernel's distribution: build_module VERSION
 build_module() {
-	local log=$logs/build-$1.log out=$logs/build-$1 assignments status
-	local release='' image='' root='' kdir='' arch='' args=()
+	local log=$logs/build-$1.log out=$logs/build-$1 assignments status compiler
+	local release='' image='' root='' kdir='' arch='' userland='' args=() inside=()
 
-	assignments=$("$vm/kernel.sh" get "$1" 2>"$log") || {
+	if ! assignments=$("$vm/kernel.sh" get "$1" 2>"$log"); then
 		result "build: zcp.ko for $1, W=1" 1 "no kernel headers, see $log"
 		return
-	}
+	fi
 	eval "$assignments"
+	case $arch in
 	# No kernel was built there, so that no list of its symbols exists.
-	[ -z "$arch" ] || args=(ARCH="$arch" KBUILD_MODPOST_WARN=1)
+	um) args=(ARCH=um KBUILD_MODPOST_WARN=1) ;;
+	arm64) args=(ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu-) ;;
+	esac
+	if [ -n "$userland" ]; then
+		if ! "$vm/userland.sh" get "$userland" >"$log" 2>&1; then
+			result "build: zcp.ko for $1, W=1" 1 "no userland, see $log"
+			return
+		fi
+		inside=("$vm/userland.sh" run "$userland" "$out" "$root" --)
+	fi
 	rm -rf "$out"
 	mkdir -p "$out"
 	rsync -a --prune-empty-dirs --exclude='*.mod.c' --include='*/' --include='*.[chS]' \
 		--include=Kbuild --include=Makefile --exclude='*' "$top/kmod" "$top/include" "$out"
 	cp "$top/Kbuild" "$top/CHANGELOG.md" "$out"
-	make -C "$kdir" M="$out" W=1 -j"$(nproc)" "${args[@]}" modules >"$log" 2>&1
+	"${inside[@]}" make -C "$kdir" M="$out" W=1 -j"$(nproc)" "${args[@]}" modules >"$log" 2>&1
 	status=$?
-	result "build: zcp.ko for ${release:-$1}" $status "see $log"
+	compiler=$(readelf -p .comment "$out/zcp.ko" 2>/dev/null | sed -n 's/.*GCC: //p' | sort -u)
+	echo "${release:-$1}|$compiler" >"$logs/build-$1.what"
+	result "build: zcp.ko for ${release:-$1} by gcc $compiler" $status "see $log"
 	[ $status -eq 0 ] || return
 	! grep -E '(warning|error):' "$log" >"$logs/warnings"
 	result "build: no warning for ${release:-$1} by W=1" $? "$(head -n 1 "$logs/warnings")"
-	: "$image" "$root"
+	: "$image"
 }
 
-# The kernel's schema is in the source that the module was built against above.
+# What boots with another userland is built in it: build_selftests USERLAND
+build_selftests() {
+	local log=$logs/selftests-$1.log
+
+	"$vm/userland.sh" get "$1" >"$log" 2>&1 && "$vm/userland.sh" build "$1" "$top" >>"$log" 2>&1
+	result "selftests: built in a userland of $1" $? "see $log"
+	! grep 'warning:' "$log" >"$logs/warnings"
+	result "selftests: built without a warning in a userland of $1" $? \
+		"$(head -n 1 "$logs/warnings")"
+}
+
+userlands() {
+	local kernel
+
+	for kernel in $kernels; do
+		"$vm/kernel.sh" get "$kernel" 2>>"$logs/selftests.log" | sed -n 's/^userland=//p'
+	done | sort -u
+}
+
+# The kernel's schema is in its source.
 spec_tests() {
 	local log=$logs/spec.log source status numbers
 
@@ -227,7 +260,7 @@ runner_tests() {
 
 mkdir -p "$logs"
 cd "$top" || exit 1
-"$vm/deps.sh" build vm check bench || exit 1
+"$vm/deps.sh" build vm check cross bench || exit 1
 ksft=$("$vm/kernel.sh" source 6.1)/tools/testing/selftests
 for stage in $stages; do
 	case $stage in
@@ -235,8 +268,13 @@ for stage in $stages; do
 		user_tests
 		;;
 	build)
-		for version in 6.1 6.12 7.2; do
-			build_module $version
+		# shellcheck disable=SC2086 # one word per kernel
+		for version in $(printf '%s\n' $builds $kernels | sort -uV); do
+			case $version in
+			# Built when it boots; its compiler is this system's.
+			uml*) ;;
+			*) build_module "$version" ;;
+			esac
 		done
 		;;
 	spec)
@@ -250,6 +288,9 @@ for stage in $stages; do
 				"$(head -n 1 "$logs/warnings")"
 			chosen_programs
 			result "selftests: TARGETS chooses some" $? "$(programs | xargs)"
+			for userland in $(userlands); do
+				build_selftests "$userland"
+			done
 			for kernel in $kernels; do
 				boot "$kernel"
 			done

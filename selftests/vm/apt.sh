@@ -6,13 +6,23 @@
 #
 # usage: apt.sh list SUITE REGEX          names and versions, newest last
 #        apt.sh unpack SUITE DIR PKG...   download, verify and unpack into DIR
+#        apt.sh sources SUITE             a file with the suite's lines for apt
+#
+# SUITE:ARCH is the suite of another architecture.
 set -eu
 
 cache=${ZCP_CACHE:-$HOME/.cache/zcp}
-cmd=${1:?usage: apt.sh list|unpack SUITE ...}
-suite=${2:?usage: apt.sh list|unpack SUITE ...}
+cmd=${1:?usage: apt.sh list|unpack|sources SUITE ...}
+suite=${2:?usage: apt.sh list|unpack|sources SUITE ...}
 shift 2
 state=$cache/apt/$suite
+arch=
+case $suite in
+*:*)
+	arch=${suite#*:}
+	suite=${suite%:*}
+	;;
+esac
 
 targets() {
 	apt-get indextargets --format "\$(LABEL)|\$(COMPONENT)|\$(REPO_URI)|\$(SIGNED_BY)" \
@@ -43,7 +53,8 @@ apt() {
 		-o Dir::Etc::SourceParts=/dev/null \
 		-o Dir::Etc::Preferences=/dev/null \
 		-o Dir::Etc::PreferencesParts=/dev/null \
-		-o APT::Sandbox::User= "$@"
+		-o APT::Sandbox::User= \
+		${arch:+-o "APT::Architecture=$arch" -o "APT::Architectures=$arch"} "$@"
 }
 
 # Package lists are good for a day.
@@ -99,6 +110,9 @@ unpack)
 	for deb in "$tmp"/*.deb; do
 		dpkg-deb -x "$deb" "$dir"
 	done
+	;;
+sources)
+	echo "$state/sources.list"
 	;;
 *)
 	echo "apt.sh: unknown command $cmd" >&2

@@ -4,7 +4,8 @@
 # Install the Debian packages that zcp's targets need and this system lacks.
 # Not being root: print the command to run and exit with status 3.
 #
-# usage: deps.sh build|vm|uml|check|bench|lint...
+# usage: deps.sh build|vm|uml|userland|check|cross|bench|lint...
+#        deps.sh --list PURPOSE...      print them, and do nothing
 set -eu
 
 # kernel.sh fetches kernels, and those bring their own kbuild.
@@ -21,10 +22,18 @@ check='g++ bindfs e2fsprogs xfsprogs btrfs-progs squashfs-tools erofs-utils fuse
 	libfuse3-dev dmsetup jq openssl curl attr gdb mandoc man-db
 	gcc-i686-linux-gnu libc6-dev-i386-cross python3-yaml python3-jsonschema
 	python3-pyte python3-prometheus-client zsh fish'
+cross='gcc-aarch64-linux-gnu'
+# See userland.sh.
+userland='mmdebstrap uidmap bubblewrap rsync'
 bench='gnuplot-nox liburing-dev libzmq3-dev libtcmalloc-minimal4 libjemalloc2
 	dmsetup e2fsprogs'
 lint='sparse shellcheck clang-format codespell perl git gcc make mandoc man-db'
 
+list=
+if [ "${1-}" = --list ]; then
+	list=1
+	shift
+fi
 packages=
 for purpose; do
 	case $purpose in
@@ -33,13 +42,21 @@ for purpose; do
 	uml) packages+=" $uml" ;;
 	check) packages+=" $check" ;;
 	bench) packages+=" $bench" ;;
+	cross) packages+=" $cross" ;;
+	userland) packages+=" $userland" ;;
 	lint) packages+=" $lint" ;;
 	*)
-		echo "usage: deps.sh build|vm|uml|check|bench|lint..." >&2
+		echo "usage: deps.sh build|vm|uml|userland|check|cross|bench|lint..." >&2
 		exit 2
 		;;
 	esac
 done
+
+if [ -n "$list" ]; then
+	# shellcheck disable=SC2086 # one word per package
+	printf '%s\n' $packages | sort -u
+	exit
+fi
 
 # shellcheck disable=SC2086 # one word per package
 installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' $packages 2>/dev/null |

@@ -8,7 +8,7 @@
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 run=/run/zcp
 arch='' top='' root='' release='' shell='' limit='' token='' rows='' columns='' tty=''
-share='' zcpctl_dir=''
+share='' zcpctl_dir='' userland='' mounts=()
 # shellcheck source=/dev/null
 . $run/config
 
@@ -32,6 +32,11 @@ poweroff() {
 mount_tmp() {
 	local dir number=0
 
+	# With another root they are not here yet.
+	if [ -n "$userland" ]; then
+		mount -t tmpfs -o mode=1777 tmp /tmp
+		return
+	fi
 	for dir in "$top" "$root"; do
 		case $dir in
 		/tmp/*)
@@ -49,6 +54,21 @@ mount_tmp() {
 			mount --move /run/keep/$((++number)) "$dir"
 			;;
 		esac
+	done
+}
+
+# What is of the host when the root is not: its directories, below a tmpfs that
+# takes all writes, at the same paths.
+mount_host() {
+	local i dir
+
+	for i in "${!mounts[@]}"; do
+		dir=/run/mount$i
+		mkdir -p "$dir"/{lower,upper,work} "${mounts[i]}"
+		mount -t 9p -o trans=virtio,version=9p2000.L,ro,cache=loose,msize=512000 \
+			"zcp-mount$i" "$dir/lower" || return 1
+		mount -t overlay -o "lowerdir=$dir/lower,upperdir=$dir/upper,workdir=$dir/work,xino=off" \
+			tree "${mounts[i]}" || return 1
 	done
 }
 
@@ -174,6 +194,7 @@ unload_zcp() {
 
 exec >/run/setup.log 2>&1
 mount_tmp || die "no /tmp"
+mount_host || die "cannot mount the tree: $(tail -n 3 /run/setup.log | tr '\n' ' ')"
 modules
 mount_share || die "no $share"
 hostname zcp

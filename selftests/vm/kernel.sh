@@ -4,14 +4,22 @@
 # Find, or fetch into the cache, the kernels zcp is built for and tested with.
 #
 # usage: kernel.sh get [VERSION...]    print release=, image=, root=, kdir=,
-#                                      arch= as shell assignments
+#                                      arch=, userland= as shell assignments
 #        kernel.sh source VERSION...   print the directory of the source tree
 #
-# VERSION is 6.1, 6.12 or the name of an installed release.  Without one: the
-# newest installed kernel that has headers, or else 6.1.  uml is User-mode
-# Linux 7.2, uml-7.3 that of a newer source package; it is built from source,
-# and its image is a program.  7.2 has no image: it is there to compile modules
-# against (arch=um).
+# VERSION is a row of this table, or the name of an installed release. Without
+# one: the newest installed kernel that has headers, or else 6.1.
+#
+#   6.1             Debian 12's
+#   6.12            of bookworm-backports
+#   6.12-trixie     Debian 13's, with its userland (see userland.sh)
+#   7.2, 7.*        of trixie-backports, with Debian 13's userland
+#   newest          the newest of trixie-backports, likewise
+#   uml, uml-7.3    User-mode Linux 7.2, and that of a newer source package; it
+#                   is built from source, and its image is a program
+#   um-7.2          to compile modules against, without an image (arch=um)
+#   6.1-arm64, 6.12-arm64
+#                   likewise, with a cross compiler (arch=arm64)
 set -eu
 shopt -s inherit_errexit
 
@@ -27,8 +35,10 @@ suite_of() {
 	case $1 in
 	6.1) echo bookworm ;;
 	6.12) echo bookworm-backports ;;
+	6.12-trixie) echo trixie ;;
 	7.*) echo trixie-backports ;;
-	*) die "no kernel $1: know of 6.1, 6.12, 7.2, uml, uml-7.* and of those installed" ;;
+	*) die "no kernel $1: know of 6.1, 6.12, 6.12-trixie, 7.2, newest, uml, uml-7.*," \
+		"um-7.*, 6.1-arm64, 6.12-arm64, and of those installed" ;;
 	esac
 }
 
@@ -76,6 +86,9 @@ relocate() {
 	# shellcheck disable=SC2016 # make's variables
 	sed -i 's|^include /usr/src/|include $(dir $(lastword $(MAKEFILE_LIST)))../|' \
 		"$headers/Makefile"
+	# shellcheck disable=SC2016
+	sed -i 's|^KBUILD_OUTPUT=/usr/src/.*|KBUILD_OUTPUT := $(abspath $(dir $(lastword $(MAKEFILE_LIST))))|' \
+		"$headers/Makefile"
 	find "$1" -type l -lname '/*' | while read -r link; do
 		target=$1$(readlink "$link")
 		if [ -e "$target" ]; then
@@ -89,29 +102,103 @@ relocate() {
 	fi
 }
 
+# The newest release of VERSION there are headers of: newest_release SUITE[:ARCH] VERSION
+newest_release() {
+	local arch=amd64 found
+
+	case $1 in *:*) arch=${1#*:} ;; esac
+	found=$("$here/apt.sh" list "$1" "^linux-headers-${2//./[.]}[.].*-$arch\$" |
+		grep -vE -e "-(cloud|rt)-$arch\$" | tail -n 1)
+	[ -n "$found" ] || die "no headers of Linux $2 in $1"
+	echo "${found##* linux-headers-}"
+}
+
+# Packages with the image and modules of a release, which Debian has cut
+# differently, and signs later than it builds: image_packages SUITE RELEASE
+image_packages() {
+	local name names escaped=${2//./[.]}
+
+	names=$("$here/apt.sh" list "$1" "^linux-(image|binary|modules|base).*-${escaped//+/[+]}\$" |
+		cut -d' ' -f2)
+	for name in image binary binary-unsigned image-unsigned; do
+		if grep -qxF "linux-$name-$2" <<<"$names" &&
+		   { [ "$name" != image ] || ! grep -qxF "linux-modules-$2" <<<"$names"; }; then
+			echo "linux-$name-$2"
+			break
+		fi
+	done
+	grep -xF -e "linux-modules-$2" -e "linux-base-$2" <<<"$names" || :
+}
+
+# The kernel that is built with RELEASE has the kbuild of VERSION and RELEASE.
+kbuild_package() {
+	if [ "$1" = 6.1 ]; then
+		echo linux-kbuild-6.1
+	else
+		echo "linux-kbuild-${2%-*}"
+	fi
+}
+
 # fetch_kernel VERSION ROOT
 fetch_kernel() {
-	local version=$1 root=$2 suite release kbuild tmp
+	local version=$1 root=$2 suite release packages image tmp
 
 	suite=$(suite_of "$version")
-	release=$("$here/apt.sh" list "$suite" "^linux-headers-${version//./[.]}[.].*-amd64\$" |
-		grep -vE -e '-(cloud|rt)-amd64$' | tail -n 1)
-	release=${release##* linux-headers-}
-	[ -n "$release" ] || die "no headers of Linux $version in $suite"
-	kbuild=linux-kbuild-${release%-amd64}
-	[ "$version" != 6.1 ] || kbuild=linux-kbuild-6.1
+	version=${version%-trixie}
+	release=$(newest_release "$suite" "$version")
+	packages=$(image_packages "$suite" "$release")
+	[ -n "$packages" ] || die "no image of Linux $release in $suite"
 
 	mkdir -p "${root%/*}"
 	tmp=$(mktemp -d "$root.XXXXXX")
 	# shellcheck disable=SC2064 # now
 	trap "rm -rf '$tmp'" EXIT
-	"$here/apt.sh" unpack "$suite" "$tmp" "linux-image-$release" \
-		"linux-headers-$release" "linux-headers-${release%-amd64}-common" "$kbuild"
+	# shellcheck disable=SC2086 # one word per package
+	"$here/apt.sh" unpack "$suite" "$tmp" $packages "linux-headers-$release" \
+		"linux-headers-${release%-amd64}-common" "$(kbuild_package "$version" "$release")"
+	[ -e "$tmp/lib" ] || ln -s usr/lib "$tmp/lib"
+	image=$(find "$tmp/lib/modules/$release/" -maxdepth 1 -name vmlinuz -o -name vmlinuz.unsigned)
+	if [ -n "$image" ]; then
+		mkdir -p "$tmp/boot"
+		ln "$image" "$tmp/boot/vmlinuz-$release"
+	fi
 	relocate "$tmp" "$release"
 	depmod -b "$tmp" "$release"
 	chmod 755 "$tmp"
 	mv "$tmp" "$root"
 	trap - EXIT
+}
+
+# Headers of another architecture, with the kbuild of this one.
+fetch_headers() {
+	local version=$1 arch=$2 root=$3 suite release tmp
+
+	suite=$(suite_of "$version")
+	release=$(newest_release "$suite:$arch" "$version")
+	mkdir -p "${root%/*}"
+	tmp=$(mktemp -d "$root.XXXXXX")
+	# shellcheck disable=SC2064 # now
+	trap "rm -rf '$tmp'" EXIT
+	"$here/apt.sh" unpack "$suite:$arch" "$tmp" "linux-headers-$release"
+	"$here/apt.sh" unpack "$suite" "$tmp" "linux-headers-${release%-"$arch"}-common" \
+		"$(kbuild_package "$version" "$release")"
+	relocate "$tmp" "$release"
+	chmod 755 "$tmp"
+	mv "$tmp" "$root"
+	trap - EXIT
+}
+
+get_arm64() {
+	local root=$cache/kernels/$1-arm64 headers
+
+	(
+		lock "kernel-$1-arm64"
+		[ -d "$root" ] || fetch_headers "$1" arm64 "$root"
+	)
+	headers=$(find "$root/usr/src" -maxdepth 1 -name 'linux-headers-*-arm64')
+	[ -n "$headers" ] || die "$root is incomplete: remove it"
+	print_kernel "${headers##*/linux-headers-}" '' "$root" "$headers"
+	echo arch=arm64
 }
 
 get_um() {
@@ -156,6 +243,14 @@ get() {
 	fi
 	version=${version:-6.1}
 	case $version in
+	*-arm64)
+		get_arm64 "${version%-arm64}"
+		return
+		;;
+	newest)
+		version=$(newest_release trixie-backports '[0-9]+')
+		version=$(cut -d. -f1-2 <<<"$version")
+		;;
 	uml)
 		get_uml 7.2
 		return
@@ -164,8 +259,8 @@ get() {
 		get_uml "${version#uml-}"
 		return
 		;;
-	7.*)
-		get_um "$version"
+	um-*)
+		get_um "${version#um-}"
 		return
 		;;
 	esac
@@ -175,9 +270,12 @@ get() {
 		lock "kernel-$version"
 		[ -d "$root" ] || fetch_kernel "$version" "$root"
 	)
-	release=$(newest_in "$root" "$version") || die "$root is incomplete: remove it"
+	release=$(newest_in "$root" "${version%-trixie}") || die "$root is incomplete: remove it"
 	print_kernel "$release" "$root/boot/vmlinuz-$release" "$root" \
 		"$root/usr/src/linux-headers-$release"
+	case $version in
+	*-trixie | 7.*) echo userland=trixie ;;
+	esac
 }
 
 fetch_source() {

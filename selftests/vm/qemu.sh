@@ -50,13 +50,16 @@ host_stream() {
 
 # Sets the array machine.
 machine_command() {
-	local append="console=ttyS0 $parameters mitigations=off secretmem.enable=1" inside=()
+	local append="console=ttyS0 $parameters mitigations=off secretmem.enable=1" inside=() i
 
 	machine=(qemu-system-x86_64 -accel "$accel" -machine q35 -smp "$cpus" -m "$mem"
 		-nodefaults -no-user-config -display none -no-reboot
 		-kernel "$vmlinux" -initrd "$initramfs" -serial "file:$console"
 		-device virtio-serial-pci)
-	host_directory root / on
+	host_directory root "$vm_root" on
+	for i in "${!mounts[@]}"; do
+		host_directory "mount$i" "${mounts[i]}" on
+	done
 	host_directory run "$dir" on
 	host_stream status
 	if [ -n "$share" ]; then

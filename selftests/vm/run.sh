@@ -100,12 +100,30 @@ if [ -n "$disk" ]; then
 fi
 
 assignments=$("$here/kernel.sh" get ${kernel:+"$kernel"})
-release='' image='' root='' kdir='' arch=''
+release='' image='' root='' kdir='' arch='' userland=''
 eval "$assignments"
 [ -n "$image" ] || die "no image of Linux $release, its headers only"
+# The root of the VM, the tree in it, and what else of this system is there
+# at the same path.
+vm_root=/
+tree=$top
+mounts=()
+inside=()
+if [ -n "$userland" ]; then
+	vm_root=$("$here/userland.sh" get "$userland")
+	# As long as it is a root it is not made again.
+	exec 6<"$vm_root.lock"
+	flock -s 6
+	tree=$("$here/userland.sh" build "$userland" "$top")
+	ksft=$("$here/kernel.sh" source 6.1)/tools/testing/selftests
+	mounts=("$tree" "$root/lib/modules/$release" "$ksft")
+	inside=("$here/userland.sh" run "$userland" "$tree" "$root" --)
+else
+	mkdir -p "$top/.build"
+	flock "$top/.build/user.lock" make -s -C "$top" user >&2
+fi
 machine_prepare
-ko=$("$here/build.sh" "$top" "$release" "$kdir" "$arch")
-flock "$top/.build/user.lock" make -s -C "$top" user >&2
+ko=$("${inside[@]}" "$tree/selftests/vm/build.sh" "$tree" "$release" "$kdir" "$arch")
 
 find "$top/.build" -maxdepth 1 -name "console-*.log" -mtime +1 -delete
 dir=$(mktemp -d "$top/.build/run.XXXXXX")
@@ -136,10 +154,11 @@ read -r rows columns < <(stty size 2>/dev/null || echo 24 80)
 cp "$here/guest.sh" "$here/nic.sh" "$ko" "$dir"
 printf '%s\n' "$*" >"$dir/command"
 {
-	for name in arch top root release shell limit token rows columns tty share; do
+	printf 'top=%q mounts=(%s)\n' "$tree" "${mounts[*]@Q}"
+	for name in arch root userland release shell limit token rows columns tty share; do
 		printf '%s=%q\n' "$name" "${!name}"
 	done
-	printf 'zcpctl_dir=%q\n' "$top/${ZCPCTL_DIR:-user/zcpctl}"
+	printf 'zcpctl_dir=%q\n' "$tree/${ZCPCTL_DIR:-user/zcpctl}"
 	printf 'ZCP_NIC=%q ZCP_KERNEL=%q ZCP_DISK=%q TERM=%q\n' "$nic" "$release" \
 		"$disk_device" "${TERM:-dumb}"
 } >"$dir/config"
