@@ -143,7 +143,8 @@ static int converse(struct zcp_monitor *m, struct nl_msg *msg, struct zcp_snapsh
 	nl_cb_put(cb);
 	if (ret == -NLE_DUMP_INTR)
 		return zcp_monitor_problem(m, EAGAIN, "what was listed changed all the time");
-	if (ret < 0) {
+	/* A refusal makes libnl fail as well, with less to say about it. */
+	if (ret < 0 && !reply.done) {
 		ret = zcp_monitor_problem(m, errno ? errno : -zcp_nl_errno(ret), NULL);
 		drain(m);
 		return ret;
