@@ -225,8 +225,9 @@ ZCP_API int zcp_pool_get_stats(struct zcp_pool *pool, struct zcp_pool_stats *sta
  * @path: The device; NULL for "/dev/zcp".
  * @threshold: Messages of so many bytes and more go by reference; 0 for what
  *	zcp_msg_threshold_get() says. Messages shorter than a page never do.
- * @window: Bytes that a link may have on their way, not acknowledged, before
- *	zcp_send_msg() waits; 0 for 4 MiB. One message may always be.
+ * @window: Bytes of the pool's memory that a link may have on their way, not
+ *	acknowledged, before zcp_send_msg() waits; 0 for 4 MiB. One message may
+ *	always be.
  * @flags: ZCP_MSG_NONBLOCK, ZCP_MSG_LOCAL, or 0.
  * @reserved: Must be 0.
  *

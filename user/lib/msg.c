@@ -342,8 +342,11 @@ static int submit(struct zcp_msg_link *link, bool wait)
 	int ret;
 
 	f->copied = job.mode == ZCP_MODE_COPY;
-	for (uint32_t i = 0; i < f->nr; i++)
+	f->held = 0;
+	for (uint32_t i = 0; i < f->nr; i++) {
+		f->held += bucket_bytes(&msg->pool->bucket[pool_bucket(msg->pool, f->buf[i])]);
 		pool_lend(msg->pool, f->buf[i], link->segment[i].len);
+	}
 	flight_count(link, f);
 	for (;;) {
 		ret = zcp_job_submit(msg->ctx, &job, 1, NULL);

@@ -19,6 +19,7 @@ struct flight {
 	struct zcp_msg_link *link;
 	struct flight *next; /* of those that are not used */
 	uint64_t bytes;
+	uint64_t held; /* memory of the pool, which is what the window bounds */
 	uint32_t nr;
 	bool copied; /* no packet refers to the buffers */
 	void *buf[BATCH];

@@ -50,7 +50,7 @@ void flight_count(struct zcp_msg_link *link, const struct flight *f)
 	pthread_mutex_lock(&msg->lock);
 	msg->open++;
 	msg->jobs++;
-	__atomic_store_n(&link->unacked, link->unacked + f->bytes, __ATOMIC_RELAXED);
+	__atomic_store_n(&link->unacked, link->unacked + f->held, __ATOMIC_RELAXED);
 	__atomic_store_n(&link->open, link->open + 1, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&msg->lock);
 }
@@ -58,7 +58,7 @@ void flight_count(struct zcp_msg_link *link, const struct flight *f)
 static void uncount_locked(struct zcp_msg_link *link, const struct flight *f)
 {
 	link->msg->open--;
-	__atomic_store_n(&link->unacked, link->unacked - f->bytes, __ATOMIC_RELAXED);
+	__atomic_store_n(&link->unacked, link->unacked - f->held, __ATOMIC_RELAXED);
 	__atomic_store_n(&link->open, link->open - 1, __ATOMIC_RELEASE);
 }
 
