@@ -193,7 +193,7 @@ static void run(void)
 	if (!disk_open(5))
 		return;
 	peer = peer_start(opt.remote ? PEER_REMOTE : PEER_LOOPBACK);
-	run_streams(peer, 1, opt.smoke ? 2 * MB : 256 * MB);
+	run_streams(peer, 1, opt.smoke ? 2 * MB : 64 * MB);
 	run_streams(peer, many, opt.smoke ? MB / 2 : 8 * MB);
 	if (!jobs_missing())
 		cold_run_hot(peer, many, opt.smoke ? MB / 2 : 8 * MB);
