@@ -521,7 +521,7 @@ static void zlink_turn(struct zlink *link, bool may_read, s64 *budget,
 			break;
 		}
 		if (!*batch) {
-			*batch = kmem_cache_alloc(zslab_batch, GFP_KERNEL);
+			*batch = zbatch_new();
 			if (!*batch) {
 				zlink_kick_later(link, ZDELAY_NOMEM);
 				break;

@@ -10,6 +10,8 @@
 #include <linux/percpu.h>
 #include <linux/slab.h>
 
+struct zbatch;
+
 /* Jobs of more segments, and more inline bytes, come from kmalloc(). */
 #define ZSLAB_JOB_SEGS		2
 #define ZSLAB_INLINE		512
@@ -17,9 +19,6 @@
 extern struct kmem_cache *zslab_link;
 extern struct kmem_cache *zslab_job;
 extern struct kmem_cache *zslab_inline;
-extern struct kmem_cache *zslab_batch;
-
-struct zbatch;
 
 DECLARE_PER_CPU(long, zslab_bytes);
 
@@ -31,11 +30,8 @@ static inline void zslab_account(long bytes)
 
 u64 zslab_held(void);
 
-static inline void zbatch_free(struct zbatch *batch)
-{
-	if (batch)
-		kmem_cache_free(zslab_batch, batch);
-}
+struct zbatch *zbatch_new(void);
+void zbatch_free(struct zbatch *batch);
 
 int zslab_init(void);
 void zslab_exit(void);

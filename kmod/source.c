@@ -178,7 +178,7 @@ size_t zsource_lookup(const struct zread *rd, struct zbatch *batch)
 	batch->bytes = 0;
 
 	while (open && index <= last &&
-	       batch->nr + ZCP_FOLIO_BATCH_MAX <= ZBATCH_PAGES) {
+	       batch->nr + ZCP_FOLIO_BATCH_MAX <= batch->max) {
 		unsigned int i, n;
 
 		folio_batch_init(&fbatch);

@@ -10,8 +10,6 @@
 #include <linux/net.h>
 #include <linux/zcp.h>
 
-#define ZBATCH_PAGES	256
-
 /**
  * struct zcount - How bytes travelled
  * @zerocopy: by reference
@@ -27,15 +25,17 @@ struct zcount {
 /**
  * struct zbatch - Pages on their way from a file to a socket
  * @nr: number of folios, and of elements of @bv
+ * @max: room for them
  * @bytes: total length
  * @bv: one element for each folio, in the order of the file
  * @folios: the folios, with a reference each
  */
 struct zbatch {
 	unsigned int nr;
+	unsigned int max;
 	size_t bytes;
-	struct bio_vec bv[ZBATCH_PAGES];
-	struct folio *folios[ZBATCH_PAGES];
+	struct bio_vec *bv;
+	struct folio **folios;
 };
 
 /**

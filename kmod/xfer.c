@@ -15,6 +15,7 @@
 #include "xfer.h"
 
 #define ZXFER_STEP	(1024 * 1024)	/* bytes looked up at a time */
+#define ZXFER_PAGES	32		/* what is taken without an allocation */
 
 struct zxfer {
 	struct file *file;
@@ -25,7 +26,25 @@ struct zxfer {
 	loff_t pos;
 	u64 left;
 	bool more;
+	struct zbatch small;
+	struct bio_vec bv[ZXFER_PAGES];
+	struct folio *folios[ZXFER_PAGES];
 };
+
+/* Small transfers are many: theirs is on the stack. */
+static struct zbatch *zxfer_batch(struct zxfer *x, u64 bytes)
+{
+	BUILD_BUG_ON(ZCP_FOLIO_BATCH_MAX > ZXFER_PAGES);
+
+	if (bytes > ZCP_FOLIO_BATCH_MAX * PAGE_SIZE)
+		return zbatch_new();
+	x->small = (struct zbatch) {
+		.max = ZXFER_PAGES,
+		.bv = x->bv,
+		.folios = x->folios,
+	};
+	return &x->small;
+}
 
 /* One step: from the page cache, or what the file system reads. */
 static ssize_t zxfer_step(struct zxfer *x)
@@ -101,7 +120,7 @@ static int zxfer_check(const struct zcp_xfer *req)
 int zxfer(struct zcp_xfer *req)
 {
 	bool wait = !(req->flags & ZCP_XFER_NONBLOCK);
-	struct zxfer x = {};
+	struct zxfer x;
 	int ret;
 
 	req->done = 0;
@@ -112,7 +131,9 @@ int zxfer(struct zcp_xfer *req)
 	if (ret)
 		return ret;
 
-	x.batch = kmem_cache_alloc(zslab_batch, GFP_KERNEL);
+	/* All but the arrays, which are filled before they are read. */
+	memset(&x, 0, offsetof(struct zxfer, small));
+	x.batch = zxfer_batch(&x, req->count);
 	if (!x.batch)
 		return -ENOMEM;
 
@@ -169,6 +190,7 @@ out_file:
 out_sock:
 	sockfd_put(x.push.sock);
 out_batch:
-	kmem_cache_free(zslab_batch, x.batch);
+	if (x.batch != &x.small)
+		zbatch_free(x.batch);
 	return ret;
 }
