@@ -44,7 +44,7 @@ exceptions() {
 	kmod/trace.h) echo OPEN_ENDED_LINE,PARENTHESIS_ALIGNMENT ;;
 	kmod/compat/*) echo LINUX_VERSION_CODE,CONSTANT_COMPARISON ;;
 	user/* | include/zcp/*) echo "$programs,PARENTHESIS_ALIGNMENT" ;;
-	selftests/*) echo "$programs" ;;
+	selftests/* | docs/examples/*) echo "$programs" ;;
 	*) echo NONE ;;
 	esac
 }

@@ -294,6 +294,12 @@ static int explain(const struct request *r, struct outcome *o, int error)
 			return problem(o, error,
 				       "zcp cannot send %s: its file system has no page cache",
 				       r->file);
+		if (error == ENODATA)
+			return problem(o, error,
+				       "%s does not have the %llu bytes asked for at offset %llu; "
+				       "without --length what it has is sent",
+				       r->file, (unsigned long long)r->length,
+				       (unsigned long long)r->offset);
 		return problem(o, error, "cannot send %s: %s", r->file, strerror(error));
 	}
 	if (res->state == ZCP_STATE_CANCELLED)
