@@ -242,7 +242,8 @@ if has pyte; then
 		key r see 'evil.*\n-.*\nserver' key q end 0 -- "$fake" top --interval 60
 	ok $? "top: help, reverse"
 	on_terminal see server size 132x40 see '^PROCESS {18}' size 50x10 see '^PROCESS .*PEER' \
-		size 20x3 size 1x1 size 80x24 see 'server.*running' key q end 0 -- "$fake" top --interval 60
+		size 20x3 see '^PROCESS' size 1x1 see '^[0-9]$' \
+		size 80x24 see 'server.*running' key q end 0 -- "$fake" top --interval 60
 	ok $? "top: sizes"
 	on_terminal see server see ' 12%' see ' 13%' kill INT end 0 -- "$fake" top --interval 0.2 &&
 		on_terminal see server end 0 -- "$fake" top --interval 0.1 --count 5
@@ -251,6 +252,19 @@ if has pyte; then
 		see 'cancel job 1099' key n key '\eOH' key c see 'cancel job 100\?' key n key q end 0 -- \
 		"$fake" top --interval 60
 	ok $? "top: a thousand jobs"
+	# Slowly, so that there is time to look.
+	cat >"$tmp/slow.py" <<-'END'
+		import socket, sys, time
+		s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+		for _ in range(12):
+		    s.sendall(b"x" * 1048576)
+		    time.sleep(0.1)
+	END
+	port=$($python -c 'import socket; s = socket.create_server(("", 0)); print(s.getsockname()[1])')
+	{ sleep 1; $python "$tmp/slow.py" "$port"; } &
+	on_terminal see '^listening' see '^ +[0-9.]+ MiB +[0-9.]+ Gbit/s' see '^received 12582912 bytes' \
+		end 0 -- "$fake" recv --once -o /dev/null "127.0.0.1:$port"
+	ok $? "recv: progress on a terminal"
 	terminal=nosuchterm on_terminal see 'terminal "nosuchterm" is not known; try --batch' end 1 -- \
 		"$fake" top
 	ok $? "top: a terminal that is not known"
@@ -259,6 +273,7 @@ else
 		"refreshes, SIGINT, --count" "a thousand jobs" "a terminal that is not known"; do
 		skip "top: $name" "needs python3-pyte"
 	done
+	skip "recv: progress on a terminal" "needs python3-pyte"
 fi
 
 # Completion agrees with the help of each verb, which has one source with it.

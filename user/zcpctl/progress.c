@@ -127,6 +127,24 @@ void progress_update(struct progress *progress, const struct zcp_status *status)
 	progress->last_bytes = bytes;
 }
 
+void progress_bytes(struct progress *progress, uint64_t age, uint64_t bytes)
+{
+	uint64_t ns = age - progress->last_ns;
+	double rate;
+	char got[32];
+
+	if (!progress->bar || ns < TICK_MS * 1000000ull)
+		return;
+	rate = (bytes - progress->last_bytes) * 1e9 / ns;
+	progress->rate = progress->drawn ? 0.7 * progress->rate + 0.3 * rate : rate;
+	amount(got, sizeof(got), bytes);
+	fprintf(stderr, "\r%10s %8.3f Gbit/s ", got, progress->rate * 8 / 1e9);
+	fflush(stderr);
+	progress->last_ns = age;
+	progress->last_bytes = bytes;
+	progress->drawn = true;
+}
+
 void progress_end(struct progress *progress)
 {
 	if (progress->drawn)

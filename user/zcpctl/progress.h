@@ -37,6 +37,8 @@ struct progress {
 /* How often progress_update() should be called, in milliseconds. */
 uint32_t progress_tick_ms(const struct progress *progress);
 void progress_update(struct progress *progress, const struct zcp_status *status);
+/* The same when nobody knows how many bytes will come: no bar, and no line twice a tick. */
+void progress_bytes(struct progress *progress, uint64_t age, uint64_t bytes);
 void progress_end(struct progress *progress);
 
 #endif /* ZCPCTL_PROGRESS_H */

@@ -16,6 +16,7 @@
 #include "join.h"
 #include "net.h"
 #include "print.h"
+#include "progress.h"
 #include "recv.h"
 #include "sha256.h"
 #include "zcpctl.h"
@@ -49,7 +50,8 @@ const struct command recv_command = {
 		"Connections are served one after the other until Ctrl-C. Without ADDR, IPv4 and\n"
 		"IPv6 clients may connect to any address of this host. PORT 0 takes a free port;\n"
 		"the line \"listening on ...\" on stderr tells which. Results go to stdout, or to\n"
-		"stderr when the data go to stdout: bytes, seconds, Gbit/s and SHA-256.\n"
+		"stderr when the data go to stdout: bytes, seconds, Gbit/s and SHA-256. While a\n"
+		"connection lasts a terminal on stderr shows bytes and rate, without --streams.\n"
 		"\n"
 		"With --streams each connection has to begin with the header of a stream. Those of\n"
 		"one transfer are received at the same time and have one result; another transfer\n"
@@ -144,6 +146,7 @@ static void failed(struct reception *c, const char *doing, const char *what, int
 
 static void receive(struct receiver *r, int sock, struct reception *c)
 {
+	struct progress progress = { .bar = !r->quiet && isatty(STDERR_FILENO) };
 	uint64_t start = now_ns();
 	struct sha256 sha;
 	int fd = STDOUT_FILENO;
@@ -174,7 +177,9 @@ static void receive(struct receiver *r, int sock, struct reception *c)
 		}
 		sha256_update(&sha, r->buffer, n);
 		c->bytes += n;
+		progress_bytes(&progress, now_ns() - start, c->bytes);
 	}
+	progress_end(&progress);
 	c->ns = now_ns() - start;
 	sha256_hex(&sha, c->digest);
 	/* A file system may find out only here that it has no room. */
