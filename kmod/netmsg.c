@@ -216,6 +216,20 @@ static void zsock_addresses(const struct sock *sk, struct zsockinfo *info)
 }
 
 /*
+ * Bytes of a link's jobs that are not acknowledged, under zlink.lock. What
+ * zlink.inflight says is of the last turn; acknowledgments may have come since.
+ */
+static u64 zlink_open_bytes(const struct zlink *link)
+{
+	s32 open;
+
+	if (!link->sk)
+		return 0;
+	open = link->last_seq - zlink_una(link);
+	return open > 0 ? min_t(u64, open, link->inflight) : 0;
+}
+
+/*
  * Without the lock of the socket, which its sender may hold for long: each
  * number by itself is right, and together they are of about the same moment.
  * False when the link has no socket any more.
@@ -243,7 +257,7 @@ static bool zlink_look_at_sock(struct zlink *link, struct zsockinfo *info)
 	info->rtt_var = READ_ONCE(tp->mdev_us) >> 2;
 	info->cwnd = tcp_snd_cwnd(tp);
 	info->retrans = READ_ONCE(tp->total_retrans);
-	info->inflight = link->inflight;
+	info->inflight = zlink_open_bytes(link);
 	info->nr_jobs = link->nr_jobs;
 	spin_unlock(&link->lock);
 	return true;
@@ -292,40 +306,6 @@ int znl_put_link(struct sk_buff *skb, struct zctx *ctx, struct zlink *link)
 }
 
 /**
- * znl_put_context() - Tell of a context
- * @skb: the message
- * @ctx: the context
- * @reader: who is told
- *
- * Return: 0 or -EMSGSIZE.
- */
-int znl_put_context(struct sk_buff *skb, struct zctx *ctx,
-		    const struct zreader *reader)
-{
-	if (nla_put_u64_64bit(skb, ZCP_NL_A_CONTEXT_ID, ctx->id,
-			      ZCP_NL_A_CONTEXT_PAD) ||
-	    nla_put_u32(skb, ZCP_NL_A_CONTEXT_UID,
-			from_kuid_munged(reader->users, ctx->user->uid)) ||
-	    nla_put_u32(skb, ZCP_NL_A_CONTEXT_PID,
-			pid_nr_ns(ctx->pid, reader->pids)) ||
-	    nla_put_string(skb, ZCP_NL_A_CONTEXT_COMM, ctx->comm) ||
-	    nla_put_u32(skb, ZCP_NL_A_CONTEXT_NR_LINKS,
-			atomic_read(&ctx->nr_links)) ||
-	    nla_put_u32(skb, ZCP_NL_A_CONTEXT_NR_JOBS,
-			atomic_read(&ctx->nr_jobs)) ||
-	    nla_put_u32(skb, ZCP_NL_A_CONTEXT_NR_EVENTS,
-			READ_ONCE(ctx->nr_events)) ||
-	    nla_put_u64_64bit(skb, ZCP_NL_A_CONTEXT_INFLIGHT,
-			      atomic64_read(&ctx->inflight),
-			      ZCP_NL_A_CONTEXT_PAD) ||
-	    nla_put_u64_64bit(skb, ZCP_NL_A_CONTEXT_INLINE_BYTES,
-			      atomic64_read(&ctx->inline_bytes),
-			      ZCP_NL_A_CONTEXT_PAD))
-		return -EMSGSIZE;
-	return 0;
-}
-
-/**
  * struct zgauges - What there is in a namespace now
  * @contexts: contexts
  * @links: links
@@ -337,6 +317,7 @@ struct zgauges {
 	u64 inflight;
 };
 
+/* Those in the network namespace with this cookie, or all for 0. */
 static void zgauges_add_links(struct zgauges *g, struct zctx *ctx, u64 cookie)
 {
 	struct zlink *link;
@@ -344,9 +325,9 @@ static void zgauges_add_links(struct zgauges *g, struct zctx *ctx, u64 cookie)
 
 	while ((link = zctx_next_link(ctx, id))) {
 		id = (u64)link->id + 1;
-		if (link->net_cookie == cookie) {
+		if (!cookie || link->net_cookie == cookie) {
 			spin_lock(&link->lock);
-			g->inflight += link->inflight;
+			g->inflight += zlink_open_bytes(link);
 			spin_unlock(&link->lock);
 			g->links++;
 		}
@@ -370,6 +351,42 @@ static void zgauges_read(struct zgauges *g, u64 cookie)
 		zctx_put(ctx);
 		cond_resched();
 	}
+}
+
+/**
+ * znl_put_context() - Tell of a context
+ * @skb: the message
+ * @ctx: the context
+ * @reader: who is told
+ *
+ * Return: 0 or -EMSGSIZE.
+ */
+int znl_put_context(struct sk_buff *skb, struct zctx *ctx,
+		    const struct zreader *reader)
+{
+	struct zgauges gauges = {};
+
+	zgauges_add_links(&gauges, ctx, 0);
+	if (nla_put_u64_64bit(skb, ZCP_NL_A_CONTEXT_ID, ctx->id,
+			      ZCP_NL_A_CONTEXT_PAD) ||
+	    nla_put_u32(skb, ZCP_NL_A_CONTEXT_UID,
+			from_kuid_munged(reader->users, ctx->user->uid)) ||
+	    nla_put_u32(skb, ZCP_NL_A_CONTEXT_PID,
+			pid_nr_ns(ctx->pid, reader->pids)) ||
+	    nla_put_string(skb, ZCP_NL_A_CONTEXT_COMM, ctx->comm) ||
+	    nla_put_u32(skb, ZCP_NL_A_CONTEXT_NR_LINKS,
+			atomic_read(&ctx->nr_links)) ||
+	    nla_put_u32(skb, ZCP_NL_A_CONTEXT_NR_JOBS,
+			atomic_read(&ctx->nr_jobs)) ||
+	    nla_put_u32(skb, ZCP_NL_A_CONTEXT_NR_EVENTS,
+			READ_ONCE(ctx->nr_events)) ||
+	    nla_put_u64_64bit(skb, ZCP_NL_A_CONTEXT_INFLIGHT,
+			      gauges.inflight, ZCP_NL_A_CONTEXT_PAD) ||
+	    nla_put_u64_64bit(skb, ZCP_NL_A_CONTEXT_INLINE_BYTES,
+			      atomic64_read(&ctx->inline_bytes),
+			      ZCP_NL_A_CONTEXT_PAD))
+		return -EMSGSIZE;
+	return 0;
 }
 
 static int znl_put_counters(struct sk_buff *skb, const struct zstats *st,
