@@ -173,7 +173,7 @@ static bool measure(size_t subject, size_t workload, uint64_t runs, const char *
 		    struct report *r)
 {
 	char nr[2][24], count[24];
-	char *argv[] = { "zcp-bench", "study-d-run", nr[0], nr[1], count, (char *)dat, NULL };
+	char *argv[7] = { "zcp-bench", "study-d-run", nr[0], nr[1], count, (char *)dat, NULL };
 	int ends[2], status;
 	ssize_t got;
 	pid_t pid;
