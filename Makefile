@@ -3,6 +3,9 @@
 #   make                    zcp.ko, libzcp and zcpctl
 #   make modules|user       one of them
 #   make install|uninstall  to PREFIX (/usr/local) and /lib/modules, in DESTDIR
+#   make user_install|device_install   parts of it: user programs, access to /dev/zcp
+#   make dkms|dkms_remove   have dkms build the module for each kernel
+#   make deb                Debian packages, into .build/deb
 #   make demo               send a real file through a real NIC driver, in a VM
 #   make check              all tests; KERNEL="6.1 6.12" chooses kernels
 #   make check-all          all tests on every kernel that is supported, and a table
@@ -21,6 +24,9 @@
 VERSION := $(shell sed -n 's/^\#\# \([0-9][0-9.]*\).*/\1/p' CHANGELOG.md | head -n 1)
 KDIR ?= /lib/modules/$(shell uname -r)/build
 PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+UDEVRULESDIR ?= $(PREFIX)/lib/udev/rules.d
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 export VERSION PREFIX
 
 VM := selftests/vm
@@ -42,7 +48,7 @@ modules: $(KDIR)/Makefile
 user:
 	$(MAKE) -C user
 
-install: modules_install user_install
+install: modules_install user_install device_install
 
 modules_install: modules
 	$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_PATH=$(DESTDIR) \
@@ -52,10 +58,48 @@ user_install: user
 	$(MAKE) -C user install
 	$(if $(DESTDIR),,-ldconfig)
 
-uninstall:
+# The group zcp, which may use /dev/zcp, and how the module is loaded when the
+# system starts, which it is not before that file was edited.
+rules := $(DESTDIR)$(UDEVRULESDIR)/60-zcp.rules
+sysusers := $(DESTDIR)$(SYSUSERSDIR)/zcp.conf
+modules_load := $(DESTDIR)$(SYSCONFDIR)/modules-load.d/zcp.conf
+packaging := user/packaging
+
+device_install:
+	install -D -m 644 $(packaging)/zcp.rules $(rules)
+	install -D -m 644 $(packaging)/zcp.sysusers $(sysusers)
+	[ -e $(modules_load) ] || install -D -m 644 $(packaging)/zcp.modules-load $(modules_load)
+	$(if $(DESTDIR),,getent group zcp >/dev/null || groupadd --system zcp)
+	$(if $(DESTDIR),,-! command -v udevadm >/dev/null || udevadm control --reload)
+
+device_uninstall:
+	rm -f $(rules) $(sysusers)
+	! cmp -s $(packaging)/zcp.modules-load $(modules_load) || rm -f $(modules_load)
+
+uninstall: device_uninstall
 	$(MAKE) -C user uninstall
 	rm -f $(DESTDIR)/lib/modules/*/updates/zcp.ko*
 	$(if $(DESTDIR),,depmod -a)
+
+# What dkms builds from: the module's source, with the version written out.
+dkms_tree := $(DESTDIR)/usr/src/zcp-$(VERSION)
+
+dkms_source:
+	rm -rf $(dkms_tree)
+	find Kbuild CHANGELOG.md LICENSES include/uapi kmod -type f ! -name '*.mod.c' \
+		! -name probed.h \( -name '*.[ch]' -o ! -path 'kmod/*' \) \
+		-exec install -D -m 644 '{}' '$(dkms_tree)/{}' ';'
+	sed 's/^PACKAGE_VERSION=.*/PACKAGE_VERSION="$(VERSION)"/' dkms.conf >$(dkms_tree)/dkms.conf
+
+dkms: dkms_remove dkms_source device_install
+	dkms install zcp/$(VERSION)
+
+dkms_remove:
+	! dkms status zcp/$(VERSION) | grep -q . || dkms remove zcp/$(VERSION) --all
+	rm -rf $(dkms_tree)
+
+deb:
+	$(packaging)/deb.sh
 
 demo:
 	$(VM)/demo.sh
@@ -91,4 +135,5 @@ clean:
 	$(if $(wildcard $(KDIR)/Makefile),$(MAKE) -C $(KDIR) M=$(CURDIR) clean)
 
 .PHONY: all help modules user install modules_install user_install uninstall \
+	device_install device_uninstall dkms_source dkms dkms_remove deb \
 	demo vm check check-all bench lint clean

@@ -6,7 +6,7 @@
 #
 #   KERNEL="6.1 6.12"   the kernels to boot; kernel.sh has their names
 #   BUILD="um-7.2 6.1-arm64"   more of them that the module is built for
-#   STAGES="user build spec vm runner"   which stages to run
+#   STAGES="user build spec vm dkms runner"   which stages to run; there is also deb
 #
 # Logs are in .build/check.
 set -u
@@ -17,7 +17,7 @@ vm=$here/vm
 logs=$top/.build/check
 kernels=${KERNEL:-6.1 6.12}
 builds=${BUILD-6.1 6.12 um-7.2 6.1-arm64}
-stages=${STAGES:-user build spec vm runner}
+stages=${STAGES:-user build spec vm dkms runner}
 limit=1800
 
 passed=0
@@ -225,6 +225,41 @@ boot() {
 	esac
 }
 
+# One program's TAP: tap NAME LOG STATUS
+tap() {
+	local numbers
+
+	tap_totals "$3" <"$2"
+	read -ra numbers <"$logs/totals"
+	count "$1" "$2" "${numbers[@]}"
+}
+
+# The module by dkms, on this system, and what it installed in a VM.
+dkms_tests() {
+	local kernel=${kernels%% *} log=$logs/dkms out=$top/.build/dkms
+	local release='' image='' root='' kdir=''
+
+	case $kernel in uml*) kernel=6.1 ;; esac
+	eval "$("$vm/kernel.sh" get "$kernel")"
+	rm -rf "$out"
+	"$vm/private.sh" "$release" "$root" "$kdir" \
+		"$here/dkms.sh" build "$release" "$out" >"$log-build.log" 2>&1
+	tap "dkms: added, built, installed and removed, for $release" "$log-build.log" $?
+	[ -d "$out" ] || return
+	KERNEL='' "$vm/run.sh" --kernel "$kernel" -- \
+		"selftests/dkms.sh load $release '$out'" >"$log-load.log" 2>&1
+	tap "dkms: loaded from /lib/modules of $release" "$log-load.log" $?
+	: "$image"
+}
+
+# The Debian packages.
+deb_tests() {
+	local log=$logs/deb-build.log
+
+	"$here/deb.sh" build >"$log" 2>&1
+	tap "deb: made" "$log" $?
+}
+
 # The VM runner is what all the others rely on: runs NAME STATUS [OPTION...] COMMAND
 runs() {
 	local name=$1 want=$2 status
@@ -298,6 +333,12 @@ for stage in $stages; do
 			tail "$logs/selftests.log"
 			result "selftests: built" 1 "see $logs/selftests.log"
 		fi
+		;;
+	dkms)
+		"$vm/deps.sh" dkms && dkms_tests
+		;;
+	deb)
+		"$vm/deps.sh" deb && deb_tests
 		;;
 	runner)
 		runner_tests

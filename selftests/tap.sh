@@ -107,13 +107,18 @@ finish() {
 	tap_finished=1
 }
 
-tap_begin() {
-	local what
-
+# For tests that need no module.
+tap_start() {
 	echo "TAP version 13"
 	tmp=$(mktemp -d /tmp/zcp-test.XXXXXX) || exit 1
 	trap tap_end EXIT
 	trap 'exit 130' INT TERM
+}
+
+tap_begin() {
+	local what
+
+	tap_start
 	what=
 	[ "$(id -u)" = 0 ] || what="root"
 	[ -c /dev/zcp ] || what="$what /dev/zcp (insmod zcp.ko)"

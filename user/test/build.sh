@@ -108,7 +108,12 @@ awk '
 	END { exit bad }' "$top"/include/zcp/*.h >"$tmp/log"
 ok $? "kernel-doc of every function"
 
-make -s -C "$user" install DESTDIR="$tmp/dest" PREFIX=/opt/zcp >"$tmp/log" 2>&1 &&
+# What make check was called with must not reach these: they say what they want.
+unset MAKEFLAGS MAKEOVERRIDES
+installed="DESTDIR=$tmp/dest PREFIX=/opt/zcp LIBDIR=/opt/zcp/lib"
+
+# shellcheck disable=SC2086 # one word per variable
+make -s -C "$user" install $installed LIBZCP="${LIBZCP:-static}" >"$tmp/log" 2>&1 &&
 	(cd "$tmp/dest/opt/zcp" && find . -type f -o -type l) | sort >"$tmp/list" &&
 	sed "s/VERSION/$VERSION/" <<-END | sort >"$tmp/want" &&
 		./bin/zcpctl
@@ -124,6 +129,27 @@ make -s -C "$user" install DESTDIR="$tmp/dest" PREFIX=/opt/zcp >"$tmp/log" 2>&1 
 	END
 	diff "$tmp/want" "$tmp/list" >>"$tmp/log"
 ok $? "make install: what goes where"
+
+example=$top/docs/examples/send_file.c
+strict="-Wall -Wextra -Wpedantic -Wshadow -Werror"
+
+# No device, or nobody who listens: it says so and ends with 1.
+example_fails() {
+	! LD_LIBRARY_PATH=$tmp/dest/opt/zcp/lib "$1" 127.0.0.1 1 "$0" >"$tmp/log" 2>&1 &&
+		grep -Eq '^send_file: (/dev/zcp|127\.0\.0\.1): ' "$tmp/log"
+}
+
+# Builds it as its first comment says: example COMPILER NAME [OPTION...]
+example() {
+	compiler=$1
+	name=$2
+	shift 2
+	# shellcheck disable=SC2046,SC2086 # one word per flag
+	"$compiler" $strict "$@" -o "$tmp/$name" \
+		$(pkg-config "$at" --cflags --libs $how libzcp) >"$tmp/log" 2>&1 &&
+		example_fails "$tmp/$name"
+}
+
 if command -v pkg-config >/dev/null; then
 	export PKG_CONFIG_PATH="$tmp/dest/opt/zcp/lib/pkgconfig"
 	at=--define-variable=prefix=$tmp/dest/opt/zcp
@@ -133,8 +159,24 @@ if command -v pkg-config >/dev/null; then
 			>"$tmp/log" 2>&1 &&
 		LD_LIBRARY_PATH=$tmp/dest/opt/zcp/lib "$tmp/use"
 	ok $? "a program built by pkg-config"
+	how=
+	example "$CC" example -std=gnu11 "$example"
+	ok $? "the example, as it is written in docs"
+	if command -v "$CXX" >/dev/null; then
+		cp "$example" "$tmp/example.cc"
+		example "$CXX" example-cc -std=c++11 "$tmp/example.cc"
+		ok $? "the example in C++"
+	else
+		skip "the example in C++" "there is no $CXX here (package g++)"
+	fi
+	# glibc warns that getaddrinfo() needs its shared libraries.
+	how=--static
+	example "$CC" example-static -static -Wl,--no-warnings "$example" &&
+		! readelf -d "$tmp/example-static" 2>/dev/null | grep NEEDED >"$tmp/log"
+	ok $? "the example, -static"
 else
 	skip "a program built by pkg-config" "there is no pkg-config here"
+	skip "the example" "there is no pkg-config here"
 fi
 "$CC" -I"$tmp/dest/opt/zcp/include" -DNO_MONITOR "$tmp/use.c" -o "$tmp/static" \
 	"$tmp/dest/opt/zcp/lib/libzcp.a" >"$tmp/log" 2>&1 && "$tmp/static"
@@ -149,8 +191,53 @@ if command -v pkg-config >/dev/null; then
 else
 	skip "a program with libzcp.a that monitors" "there is no pkg-config here"
 fi
-make -s -C "$user" uninstall DESTDIR="$tmp/dest" PREFIX=/opt/zcp >"$tmp/log" 2>&1 &&
+# shellcheck disable=SC2086 # one word per variable
+make -s -C "$user" uninstall $installed >"$tmp/log" 2>&1 &&
 	[ -z "$(find "$tmp/dest" -type f -o -type l)" ]
 ok $? "make uninstall leaves nothing"
+
+make -s -C "$user" install DESTDIR="$tmp/multi" PREFIX=/usr LIBDIR=/usr/lib/multi \
+	LIBZCP="${LIBZCP:-static}" >"$tmp/log" 2>&1 &&
+	[ -e "$tmp/multi/usr/lib/multi/libzcp.so.0" ] &&
+	PKG_CONFIG_PATH=$tmp/multi/usr/lib/multi/pkgconfig pkg-config --variable=libdir libzcp \
+		>"$tmp/log" 2>&1 && [ "$(cat "$tmp/log")" = /usr/lib/multi ] &&
+	[ -x "$tmp/multi/usr/bin/../lib/zcp/zcp-bench" ] &&
+	make -s -C "$user" uninstall DESTDIR="$tmp/multi" PREFIX=/usr LIBDIR=/usr/lib/multi &&
+	[ -z "$(find "$tmp/multi" -type f -o -type l)" ]
+ok $? "make install with LIBDIR, and uninstall"
+
+# What the top Makefile adds to it: the rule, the group, the file for modules-load.d.
+device="DESTDIR=$tmp/device PREFIX=/usr/local SYSCONFDIR=/etc VERSION=$VERSION"
+# shellcheck disable=SC2086 # one word per variable
+make -s -C "$top" device_install $device >"$tmp/log" 2>&1 &&
+	(cd "$tmp/device" && find . -type f) | sort >"$tmp/list" &&
+	diff - "$tmp/list" >>"$tmp/log" <<-END
+		./etc/modules-load.d/zcp.conf
+		./usr/local/lib/sysusers.d/zcp.conf
+		./usr/local/lib/udev/rules.d/60-zcp.rules
+	END
+ok $? "make device_install: what goes where"
+! grep -v '^#' "$tmp/device/etc/modules-load.d/zcp.conf" >"$tmp/log"
+ok $? "the module is not loaded by what is installed"
+# shellcheck disable=SC2086 # one word per variable
+make -s -C "$top" device_uninstall $device >"$tmp/log" 2>&1 &&
+	[ -z "$(find "$tmp/device" -type f)" ] &&
+	make -s -C "$top" device_install $device &&
+	echo zcp >>"$tmp/device/etc/modules-load.d/zcp.conf" &&
+	make -s -C "$top" device_install $device &&
+	make -s -C "$top" device_uninstall $device &&
+	[ "$(find "$tmp/device" -type f)" = "$tmp/device/etc/modules-load.d/zcp.conf" ] &&
+	grep -qx zcp "$tmp/device/etc/modules-load.d/zcp.conf"
+ok $? "make device_uninstall leaves nothing but what was edited"
+
+# What dkms builds from is the module's source, and nothing that was built.
+make -s -C "$top" dkms_source DESTDIR="$tmp/dkms" VERSION="$VERSION" >"$tmp/log" 2>&1 &&
+	(cd "$tmp/dkms/usr/src/zcp-$VERSION" && find . -type f) | sort >"$tmp/list" &&
+	grep -qx "PACKAGE_VERSION=\"$VERSION\"" "$tmp/dkms/usr/src/zcp-$VERSION/dkms.conf" &&
+	grep -qx ./kmod/main.c "$tmp/list" && grep -qx ./include/uapi/linux/zcp.h "$tmp/list" &&
+	! grep -Ev '^\./(Kbuild|dkms\.conf|CHANGELOG\.md|LICENSES/[^/]*|include/uapi/linux/[^/]*\.h)$|^\./kmod/.*[.][ch]$' \
+		"$tmp/list" >>"$tmp/log" &&
+	! grep -E '\.mod\.c$|probed\.h$' "$tmp/list" >>"$tmp/log"
+ok $? "make dkms_source: what dkms builds from"
 
 echo "1..$count"
