@@ -79,7 +79,7 @@ struct zseg {
  * @inline_len: their number
  * @segs: the segments
  *
- * Life: zjob_new() in the submitter; queued by zlink_queue(); driven by the
+ * Life: made by zctx_submit(); queued by zlink_queue(); driven by the
  * link's runner; made final by zjob_finish(), once; forgotten, and its files
  * let go, when its event is read or its context freed.
  *
@@ -159,8 +159,6 @@ static inline bool zjob_is_final(const struct zjob *job)
 	return READ_ONCE(job->state) >= ZCP_STATE_DONE;
 }
 
-struct zjob *zjob_new(struct zctx *ctx, const struct zcp_job *req);
-void zjob_abort(struct zctx *ctx, struct zjob *job);
 void zjob_put(struct zjob *job);
 long zjob_memory(const struct zjob *job);
 void zjob_forget(struct zctx *ctx, struct zjob *job);
