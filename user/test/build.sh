@@ -125,6 +125,9 @@ make -s -C "$user" install $installed LIBZCP="${LIBZCP:-static}" >"$tmp/log" 2>&
 		./lib/libzcp.so.VERSION
 		./lib/pkgconfig/libzcp.pc
 		./lib/zcp/zcp-bench
+		./share/bash-completion/completions/zcpctl
+		./share/fish/vendor_completions.d/zcpctl.fish
+		./share/zsh/site-functions/_zcpctl
 		$(cd "$user/.obj/man" 2>/dev/null && printf '%s\n' * | sed 's|.*\(.\)$|./share/man/man\1/&|')
 	END
 	diff "$tmp/want" "$tmp/list" >>"$tmp/log"
