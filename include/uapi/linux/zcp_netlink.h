@@ -64,7 +64,8 @@
  * @ZCP_NL_A_JOB_COMM: string: that process's name when it opened the context.
  * @ZCP_NL_A_JOB_FILE: string: the path of the file of its current segment, or
  *	of its first that has one; the name alone in events; absent when it has
- *	none.
+ *	none, or none any more: its event has been read, which may be before
+ *	%ZCP_NL_CMD_JOB_DONE_NTF is sent.
  * @ZCP_NL_A_JOB_COPIED: nest, once for each reason that occurred: enum
  *	zcp_nl_attr_copied.
  * @ZCP_NL_A_JOB_PAD: nothing.
