@@ -43,7 +43,8 @@ installed() {
 		ln -s "$top/include/zcp" "$tmp/usr/include/zcp" &&
 		ln -s "$top"/include/uapi/linux/*.h "$tmp/usr/include/linux" &&
 		ln -s "$top"/user/lib/libzcp.so* "$tmp/usr/lib" &&
-		sed -e "s|@PREFIX@|$tmp/usr|" -e 's|@VERSION@|0|' "$top/user/lib/libzcp.pc.in" \
+		sed -e "s|@PREFIX@|$tmp/usr|" -e 's|@VERSION@|0|' \
+			-e "s|@LIBDIR@|$tmp/usr/lib|" "$top/user/lib/libzcp.pc.in" \
 			>"$tmp/usr/lib/pkgconfig/libzcp.pc"
 }
 

@@ -189,15 +189,17 @@ static void *message_buffer(struct producer *p)
 
 static void run_auto(struct producer *p, bool gather)
 {
+	/* A buffer that goes by reference is not to be used before it is read. */
+	uint64_t group = p->len > PAGE ? 1 : SMOKE_GATHER;
 	uint32_t more;
 	void *buf;
 	int ret;
 
 	for (uint64_t i = 0; i < p->count; i++) {
 		more = gather && i + 1 < p->count ? ZCP_MSG_MORE : 0;
-		if (opt.smoke && i % SMOKE_GATHER == 0)
+		if (opt.smoke && i % group == 0)
 			confirmed(p, i);
-		if (opt.smoke && i % SMOKE_GATHER == SMOKE_GATHER - 1)
+		if (opt.smoke && i % group == group - 1)
 			more = 0;
 		buf = message_buffer(p);
 		produce(p, buf);

@@ -224,6 +224,8 @@ int screen_key(int timeout_ms)
 	case 8:
 		return SCREEN_BACKSPACE;
 	case KEY_RESIZE:
+		/* What the terminal has made of its content is not known. */
+		clearok(curscr, TRUE);
 		return SCREEN_RESIZE;
 	}
 	return key < 256 ? key : SCREEN_NONE;
