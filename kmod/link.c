@@ -183,6 +183,7 @@ err_listen:
 	/* The queue's lock is free: the callback has ended; it may have kicked. */
 	if (cancel_delayed_work_sync(&link->work))
 		zlink_put(link);
+	zlink_came(link);
 err_id:
 	xa_erase(&ctx->links, link->id);
 err_claim:
