@@ -17,5 +17,10 @@ rsync -a --delete --prune-empty-dirs --exclude='*.mod.c' --exclude=probed.h \
 	--include='*/' --include='*.[chS]' --include=Kbuild --include=Makefile --exclude='*' \
 	"$top/kmod" "$top/include" "$out"
 rsync -a "$top/Kbuild" "$top/CHANGELOG.md" "$out"
-make -s -C "$kdir" M="$out" ${4:+ARCH="$4"} -j"$(nproc)" modules >&2
+# Where the kernel collects it, the module tells which of its code was run.
+instruments=
+! grep -qsx CONFIG_KCOV=y "$kdir/.config" || instruments=KCOV_INSTRUMENT=y
+! grep -qsx CONFIG_GCOV_KERNEL=y "$kdir/.config" || instruments="$instruments GCOV_PROFILE=y"
+# shellcheck disable=SC2086 # one word per variable
+make -s -C "$kdir" M="$out" ${4:+ARCH="$4"} $instruments -j"$(nproc)" modules >&2
 echo "$out/zcp.ko"

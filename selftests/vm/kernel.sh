@@ -17,6 +17,8 @@
 #   newest          the newest of trixie-backports, likewise
 #   uml, uml-7.3    User-mode Linux 7.2, and that of a newer source package; it
 #                   is built from source, and its image is a program
+#   uml-debug, uml-7.3-debug, uml-gcov ...
+#                   the same with uml-debug.config, uml-gcov.config ... on top
 #   um-7.2          to compile modules against, without an image (arch=um)
 #   6.1-arm64, 6.12-arm64
 #                   likewise, with a cross compiler (arch=arm64)
@@ -38,7 +40,7 @@ suite_of() {
 	6.12-trixie) echo trixie ;;
 	7.*) echo trixie-backports ;;
 	*) die "no kernel $1: know of 6.1, 6.12, 6.12-trixie, 7.2, newest, uml, uml-7.*," \
-		"um-7.*, 6.1-arm64, 6.12-arm64, and of those installed" ;;
+		"uml-debug, um-7.*, 6.1-arm64, 6.12-arm64, and of those installed" ;;
 	esac
 }
 
@@ -225,11 +227,22 @@ get_um() {
 	echo arch=um
 }
 
+# get_uml [VERSION][-VARIANT]
 get_uml() {
-	local src out=$cache/kernels/uml-$1
+	local src out version=7.2 variant=$1
 
-	src=$(get_source "$1")
-	"$here/uml.sh" "$src" "$out"
+	case $1 in
+	[0-9]*)
+		version=${1%%-*}
+		variant=${1#"$version"}
+		variant=${variant#-}
+		;;
+	esac
+	[ -z "$variant" ] || [ -e "$here/uml-$variant.config" ] ||
+		die "no kernel uml-$1: $here has no uml-$variant.config"
+	src=$(get_source "$version")
+	out=$cache/kernels/uml-$version${variant:+-$variant}
+	"$here/uml.sh" "$src" "$out" ${variant:+"$variant"}
 	print_kernel "$(<"$out/include/config/kernel.release")" "$out/linux" '' "$out"
 	echo arch=um
 }
@@ -252,7 +265,7 @@ get() {
 		version=$(cut -d. -f1-2 <<<"$version")
 		;;
 	uml)
-		get_uml 7.2
+		get_uml ''
 		return
 		;;
 	uml-*)

@@ -1,17 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Build User-mode Linux in DIR, part of kernel.sh: the defconfig of ARCH=um
-# and uml.config. Nothing is done if DIR has what would be built.
+# Build User-mode Linux in DIR, part of kernel.sh: the defconfig of ARCH=um,
+# uml.config and, for a VARIANT, uml-VARIANT.config. Nothing is done if DIR has
+# what would be built.
 #
-# usage: uml.sh SOURCE DIR     SOURCE is the kernel's source tree
+# usage: uml.sh SOURCE DIR [VARIANT]     SOURCE is the kernel's source tree
 set -eu
 shopt -s inherit_errexit
 
 here=$(cd "$(dirname "$0")" && pwd)
 source=$1
 out=$2
-fragment=$here/uml.config
+fragments=("$here/uml.config" ${3:+"$here/uml-$3.config"})
 
 die() {
 	echo "uml.sh: $*" >&2
@@ -22,7 +23,16 @@ um_make() {
 	make -s -C "$source" O="$out" ARCH=um "$@" >&2
 }
 
-# Each symbol of the fragment has the value asked for: Kconfig silently drops
+# What the fragments say; of a symbol that several name, the last word.
+asked() {
+	cat "${fragments[@]}" | awk '
+		/^CONFIG_/ { name = substr($1, 1, index($1, "=") - 1) }
+		/^# CONFIG_.* is not set$/ { name = $2 }
+		name != "" { line[name] = $0; name = "" }
+		END { for (name in line) print line[name] }'
+}
+
+# Each symbol of the fragments has the value asked for: Kconfig silently drops
 # what it does not know and what something else forbids.
 verify() {
 	local line symbol
@@ -36,21 +46,21 @@ verify() {
 		'# CONFIG_'*' is not set')
 			symbol=${line#\# }
 			! grep -q "^${symbol%% *}=" "$out/.config" ||
-				die "something needs ${symbol%% *}, which uml.config leaves out"
+				die "something needs ${symbol%% *}, which a fragment leaves out"
 			;;
 		esac
-	done <"$fragment"
+	done < <(asked)
 }
 
 configure() {
 	um_make defconfig
-	"$source/scripts/kconfig/merge_config.sh" -Q -m -O "$out" "$out/.config" "$fragment" \
+	"$source/scripts/kconfig/merge_config.sh" -Q -m -O "$out" "$out/.config" "${fragments[@]}" \
 		>"$out/merge.log"
 	um_make olddefconfig
 	verify
 }
 
-wanted=$(cat "$fragment" "$source/Makefile" | sha256sum)
+wanted=$(cat "${fragments[@]}" "$source/Makefile" | sha256sum)
 complete() {
 	[ "$(cat "$out/.complete" 2>/dev/null)" = "$wanted" ]
 }
