@@ -715,8 +715,11 @@ int zlink_cancel_job(struct zlink *link, struct zjob *job, long timeout,
 	ret = zlink_wait_run(link, timeout);
 	if (ret)
 		return ret;
-	if (zlink_end_job(link, job, ZCP_STATE_CANCELLED, ECANCELED))
+	if (zlink_end_job(link, job, ZCP_STATE_CANCELLED, ECANCELED)) {
 		zlink_flush(link);
+		/* The next turn was to wait for what this job waited for. */
+		set_bit(ZLINK_AGAIN, &link->bits);
+	}
 	zlink_end_run(link);
 	*cancelled = ours && job->state == ZCP_STATE_CANCELLED;
 	return 0;

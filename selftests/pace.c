@@ -194,4 +194,38 @@ TEST_F_TIMEOUT(pace, waiting_is_ended, 240)
 	close(file);
 }
 
+/* What is queued behind a job that waits for its rate need not wait for it too. */
+TEST_F_TIMEOUT(pace, next_begins_when_cancelled, 240)
+{
+	int file = zt_file(&self->box, 1, ZT_MIB);
+	struct zcp_segment seg = zt_range(file, 0, ZT_MIB);
+	struct zcp_status status;
+	struct zcp_cancel cancel;
+	struct zcp_event event;
+	struct zcp_job job;
+	uint64_t next;
+
+	zt_connect(&self->conn, 0, 0);
+	self->link = zt_link_flags(self->ctx, self->conn.tx, ZCP_LINK_CONTINUE);
+	paced_job(_metadata, self, &job, &seg, 1, 1);
+	next = zt_submit_range(self->ctx, self->link, file, 0, 1000);
+	/* Nothing is under way that would call for another turn. */
+	do {
+		zt_sleep_ms(10);
+		ASSERT_EQ(0, zt_status(self->ctx, job.id, &status));
+	} while (status.bytes_sent != status.bytes_acked || !status.bytes_sent);
+	zt_sleep_ms(100);
+
+	ASSERT_EQ(0, zt_cancel(self->ctx, job.id, &cancel));
+	EXPECT_EQ(1, cancel.cancelled);
+	zt_event(self->ctx, &event);
+	EXPECT_EQ(job.id, event.job);
+	EXPECT_EQ(ZCP_STATE_CANCELLED, event.state);
+	zt_event(self->ctx, &event);
+	EXPECT_EQ(next, event.job);
+	EXPECT_EQ(ZCP_STATE_DONE, event.state);
+	EXPECT_EQ(1000, event.bytes_sent);
+	close(file);
+}
+
 TEST_HARNESS_MAIN
