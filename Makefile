@@ -9,6 +9,7 @@
 #   make demo               send a real file through a real NIC driver, in a VM
 #   make check              all tests; KERNEL="6.1 6.12" chooses kernels
 #   make check-all          all tests on every kernel that is supported, and a table
+#   make coverage           which lines and branches of the module the tests run
 #   make bench              compare the ways to send a file, at native speed, into
 #                           bench-out; SUITE=bulk,small ROUNDS=7 METHODS=...
 #   make lint               checkpatch, sparse, W=1, shellcheck, clang-format
@@ -122,6 +123,9 @@ check:
 check-all:
 	KERNEL="$(KERNEL)" selftests/check-all.sh
 
+coverage:
+	selftests/debug/coverage.sh
+
 bench:
 	SUITE="$(SUITE)" ROUNDS="$(ROUNDS)" METHODS="$(METHODS)" selftests/bench/bench.sh
 
@@ -136,4 +140,4 @@ clean:
 
 .PHONY: all help modules user install modules_install user_install uninstall \
 	device_install device_uninstall dkms_source dkms dkms_remove deb \
-	demo vm check check-all bench lint clean
+	demo vm check check-all coverage bench lint clean

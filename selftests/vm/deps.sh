@@ -4,7 +4,7 @@
 # Install the Debian packages that zcp's targets need and this system lacks.
 # Not being root: print the command to run and exit with status 3.
 #
-# usage: deps.sh build|vm|uml|userland|check|cross|bench|lint|dkms|deb...
+# usage: deps.sh build|vm|uml|userland|check|cross|bench|lint|debug|dkms|deb...
 #        deps.sh --list PURPOSE...      print them, and do nothing
 set -eu
 
@@ -28,6 +28,7 @@ userland='mmdebstrap uidmap bubblewrap rsync'
 bench='gnuplot-nox liburing-dev libzmq3-dev libtcmalloc-minimal4 libjemalloc2
 	dmsetup e2fsprogs'
 lint='sparse shellcheck clang-format codespell perl git gcc make mandoc man-db'
+debug='gcovr'
 dkms='dkms openssl'
 deb='build-essential debhelper dh-dkms fakeroot lintian liburing-dev pkg-config rsync python3
 	dkms openssl systemd man-db'
@@ -48,10 +49,11 @@ for purpose; do
 	cross) packages+=" $cross" ;;
 	userland) packages+=" $userland" ;;
 	lint) packages+=" $lint" ;;
+	debug) packages+=" $debug" ;;
 	dkms) packages+=" $dkms" ;;
 	deb) packages+=" $deb" ;;
 	*)
-		echo "usage: deps.sh build|vm|uml|userland|check|cross|bench|lint|dkms|deb..." >&2
+		echo "usage: deps.sh build|vm|uml|userland|check|cross|bench|lint|debug|dkms|deb..." >&2
 		exit 2
 		;;
 	esac

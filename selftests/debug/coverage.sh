@@ -1,0 +1,67 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# How much of the module the tests run: what `make coverage` does. Boots the
+# kernel uml-gcov, runs the self-tests or COMMAND in it, and prints a table of
+# lines and branches by file. What was not run is listed, with its text, in
+# .build/coverage/uncovered. Fails when a test does.
+#
+# usage: coverage.sh [COMMAND]
+#        coverage.sh --add [COMMAND]   count on from the run before
+#
+#   TARGETS="abi cli.sh"   some of the self-tests
+#   TIMEOUT=1800           seconds for the VM
+set -eu
+shopt -s inherit_errexit
+
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(cd "$here/../.." && pwd)
+vm=$top/selftests/vm
+out=$top/.build/coverage
+
+mkdir -p "$out"
+"$vm/deps.sh" build uml check debug || exit 1
+if [ "${1-}" = --add ]; then
+	shift
+else
+	rm -f "$out"/run-*.json
+fi
+ksft=$("$vm/kernel.sh" source 6.1)/tools/testing/selftests
+command="make -s -C selftests run_tests KSFT_DIR='$ksft' TARGETS='${TARGETS-}'"
+if [ $# -gt 0 ]; then
+	command=$*
+else
+	make -s -C "$top" user
+	make -s -C "$top/selftests" KSFT_DIR="$ksft"
+fi
+release=''
+assignments=$("$vm/kernel.sh" get uml-gcov)
+eval "$assignments"
+
+# The counts are of objects, which lie as they were compiled.
+counts=$(mktemp -d "$out/counts.XXXXXX")
+trap 'rm -rf "$counts"' EXIT
+status=0
+KERNEL='' "$vm/run.sh" --kernel uml-gcov --nic all --timeout "${TIMEOUT:-1800}" --share "$counts" -- \
+	"($command); status=\$?; selftests/debug/gcda.sh '$counts'; exit \$status" \
+	>"$out/log" 2>&1 || status=$?
+if ! compgen -G "$counts/kmod/*.gcda" >/dev/null; then
+	tail "$out/log"
+	echo "coverage.sh: the kernel counted nothing, see $out/log" >&2
+	exit 1
+fi
+tree=$top/.build/$release
+rsync -a --prune-empty-dirs --include='*/' --include='*.[ch]' --include='*.gcno' --exclude='*' \
+	"$tree/" "$counts"
+run=$(mktemp -u "$out/run-XXXXXX.json")
+(cd "$counts" && gcovr -r . --filter 'kmod/' --exclude 'kmod/compat/probes/' --json "$run" .) \
+	>"$out/gcovr.log" 2>&1 || {
+	cat "$out/gcovr.log"
+	exit 1
+}
+if [ "$status" -ne 0 ]; then
+	grep -E '^(# )?not ok |^vm: ' "$out/log" || tail "$out/log"
+	echo "coverage.sh: the command's status was $status, see $out/log"
+fi
+"$here/coverage.py" "$top" "$out/uncovered" "$out"/run-*.json
+exit "$status"
