@@ -8,6 +8,7 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 user=$(dirname "$here")
 fake=$user/$OBJ/test/zcpctl
+late=$user/$OBJ/test/late.so
 # Debian's, which has Debian's modules.
 python=/usr/bin/python3
 tmp=$(mktemp -d)
@@ -135,12 +136,13 @@ ok $? "the kernel's refusals"
 
 # monitor
 # watch SIGNAL ARG...: until it has printed all there is
+preload=
 watch() {
 	signal=$1
 	lines=$2
 	shift 2
 	: >"$tmp/out"
-	TZ=UTC "$fake" monitor "$@" >"$tmp/out" 2>"$tmp/err" &
+	TZ=UTC timeout 60 env LD_PRELOAD="$preload" "$fake" monitor "$@" >"$tmp/out" 2>"$tmp/err" &
 	pid=$!
 	for _ in $(seq 200); do
 		[ "$(wc -l <"$tmp/out")" -ge "$lines" ] && break
@@ -168,6 +170,10 @@ ok $? "monitor --no-progress"
 watch INT 5 --json --interval 60 && json '[l["event"] for l in lines].count("progress") == 1 and
 	len(lines) == 5'
 ok $? "monitor --interval"
+preload=$late
+watch TERM 6 --json
+ok $? "monitor: a signal just before it waits"
+preload=
 piped --json --interval 3600 | head -n 1000 >"$tmp/out"
 [ "$(cat "$tmp/err")" = 0 ] && json 'len({l["job"] for l in lines}) == len(lines) == 1000'
 ok $? "monitor --interval: a thousand jobs"
@@ -245,6 +251,9 @@ if has pyte; then
 		size 20x3 see '^PROCESS' size 1x1 see '^[0-9]$' \
 		size 80x24 see 'server.*running' key q end 0 -- "$fake" top --interval 60
 	ok $? "top: sizes"
+	on_terminal see server size 50x10 see '^PROCESS .*PEER' size 80x24 see 'server.*running' \
+		kill TERM end 0 -- env LD_PRELOAD="$late" "$fake" top --interval 60
+	ok $? "top: a change of size and a signal just before it waits"
 	on_terminal see server see ' 12%' see ' 13%' kill INT end 0 -- "$fake" top --interval 0.2 &&
 		on_terminal see server end 0 -- "$fake" top --interval 0.1 --count 5
 	ok $? "top: refreshes, SIGINT, --count"
@@ -270,6 +279,7 @@ if has pyte; then
 	ok $? "top: a terminal that is not known"
 else
 	for name in "80x24" "sort, and cancel after a confirmation" filter "help, reverse" sizes \
+		"a change of size and a signal just before it waits" \
 		"refreshes, SIGINT, --count" "a thousand jobs" "a terminal that is not known"; do
 		skip "top: $name" "needs python3-pyte"
 	done

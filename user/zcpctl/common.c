@@ -27,6 +27,17 @@ void catch_signals(void)
 	sigaction(SIGTERM, &sa, NULL);
 }
 
+void hold_signals(sigset_t *before)
+{
+	sigset_t held;
+
+	sigemptyset(&held);
+	sigaddset(&held, SIGINT);
+	sigaddset(&held, SIGTERM);
+	sigaddset(&held, SIGWINCH);
+	sigprocmask(SIG_BLOCK, &held, before);
+}
+
 int fail(const char *format, ...)
 {
 	va_list ap;

@@ -205,6 +205,19 @@ static int print_events(struct watch *w, struct zcp_monitor *monitor)
 	return interrupted ? 0 : ret;
 }
 
+/* Until there is something on @fds, or a signal: 0 or -errno. */
+static int await(struct pollfd *fds, nfds_t count)
+{
+	sigset_t before;
+	int ret = 0;
+
+	hold_signals(&before);
+	if (!interrupted && ppoll(fds, count, NULL, &before) < 0 && errno != EINTR)
+		ret = -errno;
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return ret;
+}
+
 static int follow(struct watch *w, struct zcp_monitor *monitor)
 {
 	/* The other end of a pipe may go while nothing happens. */
@@ -215,8 +228,9 @@ static int follow(struct watch *w, struct zcp_monitor *monitor)
 	int ret = 0;
 
 	while (!interrupted && !ret) {
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
-			return -errno;
+		ret = await(fds, 2);
+		if (ret)
+			return ret;
 		if (fds[1].revents & (POLLERR | POLLHUP))
 			return -EPIPE;
 		ret = print_events(w, monitor);

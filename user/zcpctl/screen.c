@@ -4,10 +4,13 @@
  */
 #include <curses.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "top.h"
+#include "zcpctl.h"
 
 /* Above the jobs: the headline, a message, the titles. Below: the keys. */
 #define LINES_ABOVE 3
@@ -35,6 +38,7 @@ int screen_open(void)
 	nonl();
 	keypad(stdscr, TRUE);
 	set_escdelay(50);
+	timeout(0);
 	curs_set(0);
 	colors = !(no_color && *no_color) && has_colors();
 	if (colors) {
@@ -192,12 +196,34 @@ void screen_draw(struct top *top)
 	refresh();
 }
 
-int screen_key(int timeout_ms)
+/*
+ * The next key, ERR for none. getch() looks whether the size has changed, and then
+ * waits: a signal between the two would be noticed at the next key only.
+ */
+static int next_key(int timeout_ms)
 {
+	struct timespec ts = { timeout_ms / 1000, timeout_ms % 1000 * 1000000L };
+	struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
+	sigset_t before;
 	int key;
 
-	timeout(timeout_ms);
+	hold_signals(&before);
 	key = getch();
+	if (key == ERR && !interrupted) {
+		ppoll(&input, 1, &ts, &before);
+		key = getch();
+		/* A terminal that is gone. */
+		if (key == ERR && input.revents & (POLLHUP | POLLERR))
+			interrupted = 1;
+	}
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return key;
+}
+
+int screen_key(int timeout_ms)
+{
+	int key = next_key(timeout_ms);
+
 	switch (key) {
 	case ERR:
 		return SCREEN_NONE;

@@ -47,4 +47,11 @@ bool parse_interval(const char *text, uint64_t *ns);
 extern volatile sig_atomic_t interrupted;
 void catch_signals(void);
 
+/*
+ * Holds SIGINT, SIGTERM and SIGWINCH back. What they would have changed can then be
+ * looked at, and ppoll() with @before waits without missing one that came in between.
+ * sigprocmask(SIG_SETMASK, @before, NULL) lets them through again.
+ */
+void hold_signals(sigset_t *before);
+
 #endif /* ZCPCTL_ZCPCTL_H */

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * To be preloaded: whoever waits for input begins to wait a moment late, as on a
+ * busy machine. What comes in that moment must not be missed. Looking without
+ * waiting takes no longer.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <time.h>
+
+#define LATE_NS 300000000
+
+static void be_late(void)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += LATE_NS;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_nsec -= 1000000000;
+		until.tv_sec++;
+	}
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
+		;
+}
+
+__attribute__((visibility("default"))) int poll(struct pollfd *fds, nfds_t count, int timeout)
+{
+	__typeof__(poll) *real = dlsym(RTLD_NEXT, "poll");
+
+	if (timeout)
+		be_late();
+	return real(fds, count, timeout);
+}
+
+__attribute__((visibility("default"))) int
+ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
+{
+	__typeof__(ppoll) *real = dlsym(RTLD_NEXT, "ppoll");
+
+	if (!timeout || timeout->tv_sec || timeout->tv_nsec)
+		be_late();
+	return real(fds, count, timeout, mask);
+}
