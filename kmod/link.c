@@ -209,17 +209,14 @@ void zlink_publish(struct zlink *link)
 /**
  * zlink_close() - Close a link that is ending
  * @link: the link; the caller is its runner
- *
- * Return: jobs that were cancelled by it.
  */
-u32 zlink_close(struct zlink *link)
+void zlink_close(struct zlink *link)
 {
 	struct zctx *ctx = link->ctx;
 	u64 bytes = 0;
-	u32 nr = 0;
 
 	if (test_and_set_bit(ZLINK_CLOSED, &link->bits))
-		return 0;
+		return;
 
 	remove_wait_queue(link->wqh, &link->wait);
 	hrtimer_cancel(&link->timer);
@@ -229,7 +226,7 @@ u32 zlink_close(struct zlink *link)
 	zlink_yield_sock(link);
 
 	zlink_finish_all(link, zlink_una(link), ZCP_STATE_CANCELLED, ECANCELED,
-			 &nr, &bytes);
+			 &link->cancelled, &bytes);
 	zlink_flush(link);
 
 	spin_lock(&link->lock);
@@ -241,7 +238,6 @@ u32 zlink_close(struct zlink *link)
 	zlink_give_limits(ctx);
 	link->ctx = NULL;
 	zctx_put(ctx);
-	return nr;
 }
 
 /**
@@ -258,7 +254,9 @@ int zlink_unlink(struct zlink *link, u32 *cancelled)
 	set_bit(ZLINK_ENDING, &link->bits);
 	if (zlink_wait_run(link, MAX_SCHEDULE_TIMEOUT))
 		return -EINTR;
-	*cancelled = zlink_close(link);
+	/* Unless the runner before us has done so when it saw the mark. */
+	zlink_close(link);
+	*cancelled = link->cancelled;
 	zlink_end_run(link);
 	return 0;
 }

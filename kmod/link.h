@@ -48,6 +48,7 @@ enum {
  * @nr_jobs: jobs in @queue and @unacked
  * @inflight: bytes of jobs that were sent and are not known to be acked; also
  *	in zctx.inflight and zuser.inflight
+ * @cancelled: jobs that were cancelled when the link was closed; the runner's
  * @more: the last bytes were announced to have successors; the runner's
  * @last_seq: TCP sequence after the last byte that was sent for a job
  * @bits: ZLINK_*
@@ -101,6 +102,7 @@ struct zlink {
 	u32 nr_jobs;
 	u64 inflight;
 	u32 last_seq;
+	u32 cancelled;
 	bool more;
 
 	unsigned long bits;
@@ -133,7 +135,7 @@ void zlink_publish(struct zlink *link);
 void zlink_put(struct zlink *link);
 int zlink_unlink(struct zlink *link, u32 *cancelled);
 void zlink_abandon(struct zlink *link, unsigned long until);
-u32 zlink_close(struct zlink *link);
+void zlink_close(struct zlink *link);
 
 /* runner.c */
 int zengine_init(void);

@@ -321,7 +321,7 @@ TEST_F_TIMEOUT(cancel, close_of_a_duplicate, 240)
 	expect_cancelled(_metadata, self, id, self->arg.bytes_sent);
 }
 
-enum life { IDLE, LINKED, BLOCKED, QUEUED, SENT, UNREAD, READING, LIVES };
+enum life { IDLE, LINKED, BLOCKED, SENT, UNREAD, READING, LIVES };
 
 /* The child: it goes as far as @life, says so, and waits to be killed. */
 static void live(FIXTURE_DATA(cancel) *self, enum life life, int report)
@@ -333,12 +333,10 @@ static void live(FIXTURE_DATA(cancel) *self, enum life life, int report)
 
 	if (life >= LINKED)
 		link = zt_link(ctx, life == SENT ? self->hold.tx : self->conn.tx);
-	if (life == BLOCKED || life == QUEUED || life == SENT || life == READING) {
+	if (life == BLOCKED || life == SENT || life == READING) {
 		id = zt_submit_range(ctx, link, self->file, 0, LEN);
 		zt_wait_state(ctx, id, life == SENT ? ZCP_STATE_SENT : ZCP_STATE_BLOCKED);
 	}
-	if (life == QUEUED)
-		zt_submit_range(ctx, link, self->file, 0, 1000);
 	if (life == UNREAD) {
 		id = zt_submit_range(ctx, link, self->file, 0, 0);
 		zt_wait_state(ctx, id, ZCP_STATE_DONE);
@@ -412,11 +410,6 @@ TEST_F_TIMEOUT(cancel, killed_blocked, 240)
 	kill_in(_metadata, self, BLOCKED);
 }
 
-TEST_F_TIMEOUT(cancel, killed_queued, 240)
-{
-	kill_in(_metadata, self, QUEUED);
-}
-
 TEST_F_TIMEOUT(cancel, killed_sent, 240)
 {
 	kill_in(_metadata, self, SENT);
@@ -430,32 +423,6 @@ TEST_F_TIMEOUT(cancel, killed_with_unread_event, 240)
 TEST_F_TIMEOUT(cancel, killed_in_read, 240)
 {
 	kill_in(_metadata, self, READING);
-}
-
-/* exec(2) closes a context that is close-on-exec, with its jobs. */
-TEST_F_TIMEOUT(cancel, exec, 240)
-{
-	char refs[16];
-	int status;
-	pid_t pid;
-
-	pid = fork();
-	ASSERT_GE(pid, 0);
-	if (!pid) {
-		int ctx = zt_open(0);
-		struct zt_conn conn;
-		uint64_t id;
-
-		zt_connect_blocking(&conn);
-		id = zt_submit_range(ctx, zt_link(ctx, conn.tx), self->file, 0, LEN);
-		zt_wait_state(ctx, id, ZCP_STATE_BLOCKED);
-		snprintf(refs, sizeof(refs), "%d", self->box.refs + 1);
-		execlp("sh", "sh", "-c", "test $(cat /sys/module/zcp/refcnt) -eq $0", refs, NULL);
-		_exit(99);
-	}
-	ASSERT_EQ(pid, waitpid(pid, &status, 0));
-	/* The one reference is the context of this test. */
-	EXPECT_EQ(0, status);
 }
 
 TEST_HARNESS_MAIN
