@@ -124,6 +124,7 @@ make -s -C "$user" install $installed LIBZCP="${LIBZCP:-static}" >"$tmp/log" 2>&
 		./lib/libzcp.so.0
 		./lib/libzcp.so.VERSION
 		./lib/pkgconfig/libzcp.pc
+		./lib/zcp/libzcp-preload.so
 		./lib/zcp/zcp-bench
 		./share/bash-completion/completions/zcpctl
 		./share/fish/vendor_completions.d/zcpctl.fish

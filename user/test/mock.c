@@ -14,7 +14,7 @@
  *                      0xff, fewer are left out
  * ZCP_MOCK_OPEN_ERRNO  open(2) fails with this
  */
-/* open() and open64() are both defined here. */
+/* open() and open64() are both defined here, fcntl() and fcntl64() too. */
 #undef _FILE_OFFSET_BITS
 
 #include <errno.h>
@@ -352,7 +352,7 @@ static int do_link(struct ctx *ctx, void *arg)
 		if (ctx->links[i].used)
 			continue;
 		ctx->links[i].used = true;
-		ctx->links[i].sock = fcntl(link.fd, F_DUPFD_CLOEXEC, 3);
+		ctx->links[i].sock = syscall(SYS_fcntl, link.fd, F_DUPFD_CLOEXEC, 3);
 		link.link = i;
 		link.path_caps = ZCP_PATH_CSUM | (reason == ZCP_REASON_NO_SG ? 0 : ZCP_PATH_SG);
 		link.path_ifindex = 1;
@@ -408,7 +408,7 @@ static int accept_job(struct ctx *ctx, void *arg, struct zcp_submit *reply)
 
 				if (end < 0)
 					return -errno;
-				seg->fd = fcntl(seg->fd, F_DUPFD_CLOEXEC, 3);
+				seg->fd = syscall(SYS_fcntl, seg->fd, F_DUPFD_CLOEXEC, 3);
 				job->status.bytes_total += seg->flags & ZCP_SEGMENT_TO_EOF
 								   ? end - seg->addr
 								   : seg->len;
@@ -541,6 +541,8 @@ static int do_unlink(struct ctx *ctx, void *arg)
 
 static int do_xfer(void *arg)
 {
+	struct tcp_info tcp;
+	socklen_t len = sizeof(tcp);
 	struct zcp_xfer xfer;
 	char buf[4096];
 	ssize_t n;
@@ -549,6 +551,8 @@ static int do_xfer(void *arg)
 	error = copy_in(&xfer, sizeof(xfer), sizeof(xfer), arg);
 	if (error)
 		return error;
+	if (getsockopt(xfer.out_fd, IPPROTO_TCP, TCP_INFO, &tcp, &len))
+		return errno == ENOTSOCK ? -ENOTSOCK : -EOPNOTSUPP;
 	n = pread(xfer.in_fd, buf, xfer.count < sizeof(buf) ? xfer.count : sizeof(buf),
 		  xfer.offset);
 	if (n < 0)
@@ -649,6 +653,44 @@ EXPORT int open64(const char *path, int flags, ...)
 	mode = flags & O_CREAT ? va_arg(ap, mode_t) : 0;
 	va_end(ap);
 	return any_open(path, flags, mode);
+}
+
+/* A context that is duplicated lives on as the new descriptor. */
+static int any_fcntl(int fd, int cmd, long arg)
+{
+	int ret = syscall(SYS_fcntl, fd, cmd, arg);
+	struct ctx *ctx;
+
+	if (ret < 0 || cmd != F_DUPFD_CLOEXEC)
+		return ret;
+	pthread_mutex_lock(&lock);
+	ctx = find_ctx(fd);
+	if (ctx)
+		ctx->fd = ret;
+	pthread_mutex_unlock(&lock);
+	return ret;
+}
+
+EXPORT int fcntl(int fd, int cmd, ...)
+{
+	va_list ap;
+	long arg;
+
+	va_start(ap, cmd);
+	arg = va_arg(ap, long);
+	va_end(ap);
+	return any_fcntl(fd, cmd, arg);
+}
+
+EXPORT int fcntl64(int fd, int cmd, ...)
+{
+	va_list ap;
+	long arg;
+
+	va_start(ap, cmd);
+	arg = va_arg(ap, long);
+	va_end(ap);
+	return any_fcntl(fd, cmd, arg);
 }
 
 EXPORT int ioctl(int fd, unsigned long cmd, ...)

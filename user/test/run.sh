@@ -51,6 +51,7 @@ done
 suite build test/build.sh
 suite cli test/cli.sh
 suite monitor test/monitor.sh
+suite preloaded test/preload.sh
 suite man test/man.sh
 
 failed=$(grep -c '^not ok' "$tmp/all")
