@@ -10,7 +10,7 @@
 # the points of a plot of each metric, methods are its lines, and the bars are
 # minimum and maximum.  Cases "streams-N" are points by N.  A file
 # latency-CASE.METHOD.dat has lines of microseconds and the share of files that
-# took no longer.
+# took no longer, interval-CASE.METHOD.dat seconds and Gbit/s.
 set -eu
 
 [ $# -eq 1 ] || {
@@ -113,6 +113,20 @@ for case, files in cases.items():
         "'%s' using 1:($2/1e6) with lines %s title \"%s\" noenhanced"
         % (path, style(method, i), method) for i, (method, path) in enumerate(files)) +
         ", '%s' using 1:($3/1e6) with lines lc rgb 'black' dt 2 title \"used\"" % files[0][1])
+# Speed over time, of study-b: seconds, Gbit/s.
+cases = collections.defaultdict(list)
+for path in sorted(glob.glob(os.path.join(out, "interval-*.dat"))):
+    case, _, method = os.path.basename(path)[len("interval-"):-len(".dat")].rpartition(".")
+    if os.path.getsize(path):
+        cases[case].append((method, path))
+for case, files in cases.items():
+    script.append("set output '%s/interval-%s.svg'" % (out, case))
+    script.append("set title \"by interval %s\" noenhanced" % case)
+    script.append("unset logscale; set yrange [0:*]; set xrange [*:*]; set format x '%g'")
+    script.append("set xlabel 's'; set ylabel 'Gbit/s'")
+    script.append("plot " + ", ".join(
+        "'%s' using 1:2 with linespoints pt 7 %s title \"%s\" noenhanced"
+        % (path, style(method, i), method) for i, (method, path) in enumerate(files)))
 open(os.path.join(work, "script"), "w").write("\n".join(script) + "\n")
 EOF
 gnuplot "$work/script"

@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <zcp/monitor.h>
+
 #include "many.h"
 #include "method.h"
 #include "jobs.h"
@@ -47,6 +49,7 @@ struct crowd {
 	struct peer *peer;
 	struct file file;
 	struct jobs jobs;
+	struct zcp_monitor *monitor;
 	unsigned int nr;
 	struct entry *entry;
 	struct zcp_job *job;
@@ -227,20 +230,35 @@ static void run_many(struct peer *peer)
 			      "<=", MEMORY_MAX);
 }
 
-/* What each job has sent; returns the sum. */
+/*
+ * What each job has sent, in any order; returns the sum. The kernel lists them all in
+ * a millisecond or two: asked one by one the last would have gone on for a long time.
+ */
 static double look(struct crowd *c, double *sent)
 {
-	struct zcp_status status = { .size = sizeof(status) };
+	struct zcp_job_filter filter = { .size = sizeof(filter), .fields = ZCP_FILTER_CONTEXT };
+	struct zcp_job_info info = { .size = sizeof(info) };
+	struct zcp_snapshot *jobs;
 	double sum = 0;
 	int ret;
 
+	ret = zcp_monitor_job(c->monitor, c->job[0].id, &info);
+	filter.context = info.context;
+	if (!ret)
+		ret = zcp_monitor_jobs(c->monitor, &filter, &jobs);
+	if (ret)
+		die_errno(ret, "listing jobs");
+	if (zcp_snapshot_count(jobs) != c->nr)
+		die("%zu jobs are listed, not %u", zcp_snapshot_count(jobs), c->nr);
 	for (unsigned int i = 0; i < c->nr; i++) {
-		ret = zcp_job_status(c->jobs.ctx, c->job[i].id, &status);
+		info.size = sizeof(info);
+		ret = zcp_snapshot_job(jobs, i, &info);
 		if (ret)
-			die_errno(ret, "zcp_job_status");
-		sent[i] = status.bytes_sent;
+			die_errno(ret, "a job's state");
+		sent[i] = info.bytes_sent;
 		sum += sent[i];
 	}
+	zcp_snapshot_free(jobs);
 	return sum;
 }
 
@@ -261,7 +279,10 @@ static void round_fair(struct crowd *c, struct outcome *o)
 	struct timespec pause = { .tv_nsec = LOOK_NS };
 	double *x = allocate(c->nr * sizeof(*x));
 	double sum;
+	int ret = zcp_monitor_open(&c->monitor, NULL);
 
+	if (ret)
+		die_errno(ret, "zcp_monitor_open");
 	crowd_submit(c);
 	/* No event is read meanwhile: jobs that have ended must be seen. */
 	while ((sum = look(c, x)) < c->moving_bytes / 2.0)
@@ -270,6 +291,7 @@ static void round_fair(struct crowd *c, struct outcome *o)
 		tell(c, x, sum);
 	if (opt.smoke || sum < TOO_LATE * c->moving_bytes)
 		samples_add(&o->jain, jain(x, c->nr));
+	zcp_monitor_close(c->monitor);
 	jobs_wait(&c->jobs, 0, crowd_ended, c);
 	crowd_confirmed(c, false);
 	o->wrong |= c->wrong || c->moving_ended != c->moving;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
+#include "interval.h"
 #include "transfer.h"
 
 #define A "study-a"
@@ -36,6 +37,43 @@ static int choose(struct transfer *t, const struct transfer *like)
 	return nr;
 }
 
+/* A sample, with what each interval of it had; of the first sample also as a file. */
+static void round_of_intervals(struct transfer *t, const char *cas, bool first,
+			       struct samples *slowest)
+{
+	char dat[4096];
+	double speed;
+
+	snprintf(dat, sizeof(dat), "%s/interval-%s.%s.dat", opt.out ? opt.out : "", cas,
+		 t->method->name);
+	intervals_start(t->sock, t->streams);
+	transfer_round(t);
+	speed = intervals_stop(opt.out && first ? dat : NULL);
+	if (speed > 0)
+		samples_add(slowest, speed);
+}
+
+static void run_intervals(struct transfer *t, int nr, struct peer *peer, const char *cas)
+{
+	struct samples slowest[NR] = { 0 };
+
+	for (int i = 0; i < nr; i++)
+		transfer_open(&t[i], peer, 0);
+	for (int round = 0; round < opt.rounds; round++)
+		for (int i = 0; i < nr; i++) {
+			int k = (i + round) % nr;
+
+			round_of_intervals(&t[k], cas, !round, &slowest[k]);
+		}
+	for (int i = 0; i < nr; i++) {
+		transfer_close(&t[i]);
+		/* What is over sooner has no interval but the first. */
+		if (slowest[i].n)
+			result_add(B, cas, t[i].method->name, "slowest_interval", "Gbit/s",
+				   &slowest[i]);
+	}
+}
+
 static void measure(const char *suite, const char *cas, struct peer *peer,
 		    const struct transfer *like, double seconds)
 {
@@ -44,7 +82,10 @@ static void measure(const char *suite, const char *cas, struct peer *peer,
 	int nr = choose(t, like);
 
 	say("  %s", cas);
-	transfers_run(t, nr, peer, seconds);
+	if (!strcmp(suite, B))
+		run_intervals(t, nr, peer, cas);
+	else
+		transfers_run(t, nr, peer, seconds);
 	for (int i = 0; i < nr; i++) {
 		transfer_report(&t[i], suite, cas);
 		/* As the study says it: what one transfer takes. */
