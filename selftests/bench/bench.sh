@@ -8,7 +8,7 @@
 # Writes OUT (bench-out in the top directory): results.json, targets.json,
 # table.txt, system.txt and *.svg.  Exits with 0, or 1 when a check of bytes or
 # counts failed.  KERNEL, MEM (MiB) and CPUS are those of the VM, TIMEOUT
-# (seconds) is for each of at most two VMs.
+# (seconds) is for each of at most three VMs.
 set -eu
 shopt -s inherit_errexit
 
@@ -63,7 +63,8 @@ mkdir -p "$top/.build"
 work=$(mktemp -d "$top/.build/bench.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
-# boot MEMORY SUITE...: runs these suites in a VM, into a directory of its own
+# boot MEMORY SUITE...: runs these suites in a VM, into a directory of its own;
+# $pin is --pin or nothing.
 parts=()
 boot() {
 	local part=$work/part${#parts[@]} memory=$1 status=0 names
@@ -73,13 +74,13 @@ boot() {
 	mkdir "$part"
 	parts+=("$part")
 	echo "bench: $names: $rounds rounds, $cpus CPUs, $memory MiB" >&2
-	"$vm/run.sh" --kernel "$kernel" --mem "$memory" --cpus "$cpus" --share "$part" \
+	"$vm/run.sh" --kernel "$kernel" --mem "$memory" --cpus "$cpus" $pin --share "$part" \
 		--disk "$work/disk:$disk_size" --timeout "$limit" -- \
 		"set -e
 		uname -srvm >$part/kernel
 		mkdir -p /tmp/bench
 		mount -t tmpfs -o size=90% bench /tmp/bench
-		$top/user/bench/zcp-bench --suite $names --rounds $rounds \
+		${pin:+taskset -c 0} $top/user/bench/zcp-bench $pin --suite $names --rounds $rounds \
 			${METHODS:+--methods $METHODS} --dir /tmp/bench \
 			--disk \"\$ZCP_DISK\" --out $part" >"$part/stdout" || status=$?
 	rm -f "$work/disk"
@@ -90,10 +91,21 @@ boot() {
 }
 
 failed=0
+# One sender and one receiver, each on a CPU of its own; and those of many threads.
+pinned=
 rest=
 for suite in $suites; do
-	[ "$suite" = cache ] || rest+=" $suite"
+	case $suite in
+	bulk | small | message | study-[abc]) pinned+=" $suite" ;;
+	cache) ;;
+	*) rest+=" $suite" ;;
+	esac
 done
+pin=--pin
+[[ $kernel == uml* ]] || pin=
+# shellcheck disable=SC2086 # words
+[ -z "$pinned" ] || boot "$mem" $pinned
+pin=
 # shellcheck disable=SC2086 # words
 [ -z "$rest" ] || boot "$mem" $rest
 # A file that is several times as large as memory.

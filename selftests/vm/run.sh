@@ -5,13 +5,15 @@
 #
 # usage: run.sh [--kernel VERSION] [--nic veth|e1000e|virtio|ne2k_pci|all]
 #               [--timeout SECONDS] [--cpus N] [--mem MIB]
-#               [--share DIR] [--disk FILE[:SIZE]] --shell | [--] COMMAND
+#               [--share DIR] [--disk FILE[:SIZE]] [--pin]
+#               --shell | [--] COMMAND
 #
 # Exits with the command's status, or with 124 after the time limit, 125 when
 # the kernel complained or zcp.ko could not be unloaded, 126 when the VM died.
 # See nic.sh for the VM's network.  The VM sees this system's files, but what
 # it writes is gone when it ends, except in DIR.  FILE is a disk, made with
-# SIZE if it is not there, and $ZCP_DISK is its device.
+# SIZE if it is not there, and $ZCP_DISK is its device.  With --pin each CPU of
+# User-mode Linux stays on one of the host's, if there are as many.
 set -eu
 shopt -s inherit_errexit
 
@@ -25,6 +27,7 @@ mem=2048
 shell=
 share=
 disk=
+pin=
 
 usage() {
 	sed -n '/^# usage/,/^#$/s/^# \{0,1\}//p' "$0" >&2
@@ -53,6 +56,10 @@ while [ $# -gt 0 ]; do
 		;;
 	--shell)
 		shell=1
+		shift
+		;;
+	--pin)
+		pin=1
 		shift
 		;;
 	--)

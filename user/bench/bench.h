@@ -18,6 +18,7 @@
 struct bench_options {
 	int rounds;	     /* of each comparison */
 	bool smoke;	     /* small sizes, bytes checked, no speeds judged */
+	bool pin;	     /* the sender stays on the first CPU, the receiver on the last */
 	int lowat;	     /* SO_RCVLOWAT of receivers of few connections */
 	const char *dir;     /* where files are made: a tmpfs */
 	const char *disk;    /* block device for the suites cold and cache, or NULL */
@@ -43,6 +44,8 @@ bool list_has(const char *list, const char *name);
 
 /* A line of text. */
 void machine_describe(char *buf, size_t size);
+/* This process, and those it forks then, stay on the first CPU, or on the last. */
+void machine_pin(bool last);
 
 /* --- file.c: files to send ------------------------------------------- */
 
@@ -112,6 +115,8 @@ const char *peer_path_missing(enum peer_path path);
 /* Starts receivers for this path, in another process. */
 struct peer *peer_start(enum peer_path path);
 void peer_stop(struct peer *peer);
+/* fork(2) for a receiver; one that is pinned is on the last CPU from the beginning. */
+pid_t peer_fork(void);
 /* A connected blocking socket, after the hello has been accepted. */
 int peer_connect(struct peer *peer, const struct peer_hello *hello);
 /* Waits for @n answers; dies when one is 'n' or the connection ends. */

@@ -4,6 +4,7 @@
  * machine can make some of them many times dearer than they are elsewhere.
  */
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,6 +65,16 @@ static double best(void (*work)(char *to, char *from), char *to, char *from)
 			least = ns;
 	}
 	return least;
+}
+
+void machine_pin(bool last)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(last ? sysconf(_SC_NPROCESSORS_ONLN) - 1 : 0, &one);
+	if (sched_setaffinity(0, sizeof(one), &one))
+		die_errno(errno, "sched_setaffinity");
 }
 
 void machine_describe(char *buf, size_t size)

@@ -27,12 +27,19 @@ static const struct suite *const suites[] = {
 };
 
 static const struct option options[] = {
-	{ "suite", required_argument, NULL, 's' },    { "rounds", required_argument, NULL, 'r' },
-	{ "smoke", no_argument, NULL, 'k' },	      { "out", required_argument, NULL, 'o' },
-	{ "dir", required_argument, NULL, 'd' },      { "disk", required_argument, NULL, 'D' },
-	{ "peer", required_argument, NULL, 'p' },     { "methods", required_argument, NULL, 'm' },
-	{ "rcvlowat", required_argument, NULL, 'L' }, { "list", no_argument, NULL, 'l' },
-	{ "help", no_argument, NULL, 'h' },	      { NULL, 0, NULL, 0 },
+	{ "suite", required_argument, NULL, 's' },
+	{ "rounds", required_argument, NULL, 'r' },
+	{ "smoke", no_argument, NULL, 'k' },
+	{ "out", required_argument, NULL, 'o' },
+	{ "dir", required_argument, NULL, 'd' },
+	{ "disk", required_argument, NULL, 'D' },
+	{ "peer", required_argument, NULL, 'p' },
+	{ "methods", required_argument, NULL, 'm' },
+	{ "rcvlowat", required_argument, NULL, 'L' },
+	{ "list", no_argument, NULL, 'l' },
+	{ "pin", no_argument, NULL, 'P' },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
 };
 
 static const char help[] =
@@ -53,6 +60,8 @@ static const char help[] =
 	"      --peer HOST[:PORT]     send to `zcp-bench serve` there (port 5077)\n"
 	"      --rcvlowat BYTES       wake receivers of bulk data for this much (1048576);\n"
 	"                             1: for each packet\n"
+	"      --pin                  the sender stays on the first CPU, the receiver on the\n"
+	"                             last\n"
 	"      --list                 say what there is\n"
 	"\n"
 	"serve takes connections from anybody who can reach it, drops what arrives, and\n"
@@ -202,6 +211,8 @@ static int run(const char *names)
 		if (names && !list_has(names, suites[i]->name))
 			continue;
 		say("suite %s: %s", suites[i]->name, suites[i]->help);
+		if (opt.pin)
+			machine_pin(false);
 		suites[i]->run();
 		results_save();
 	}
@@ -280,6 +291,9 @@ int main(int argc, char **argv)
 			if (*end || n < 1 || n > MAX_LOWAT)
 				return usage("not a number of bytes up to 64 Mi:", optarg);
 			opt.lowat = n;
+			break;
+		case 'P':
+			opt.pin = true;
 			break;
 		case 'l':
 			return list();

@@ -106,16 +106,29 @@ __attribute__((noreturn)) static void child(enum peer_path path, int control)
 	receiver_run(sock, 3);
 }
 
+pid_t peer_fork(void)
+{
+	pid_t pid;
+
+	fflush(NULL);
+	/* In User-mode Linux a process is on that CPU of the host where it is forked. */
+	if (opt.pin)
+		machine_pin(true);
+	pid = fork();
+	if (pid < 0)
+		die_errno(errno, "fork");
+	if (pid && opt.pin)
+		machine_pin(false);
+	return pid;
+}
+
 static void start_local(struct peer *peer)
 {
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		die_errno(errno, "socketpair");
-	fflush(NULL);
-	peer->pid = fork();
-	if (peer->pid < 0)
-		die_errno(errno, "fork");
+	peer->pid = peer_fork();
 	if (!peer->pid)
 		child(peer->path, pair[1]);
 	close(pair[1]);

@@ -64,10 +64,7 @@ static void *zmq_start(struct peer *peer, size_t len, uint64_t count)
 	(void)len;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		die_errno(errno, "socketpair");
-	fflush(NULL);
-	z->pid = fork();
-	if (z->pid < 0)
-		die_errno(errno, "fork");
+	z->pid = peer_fork();
 	if (!z->pid) {
 		close(pair[0]);
 		child(pair[1], count);
