@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Build zcp.ko for a kernel, apart from the sources, in TOP/.build/RELEASE.
+# Build zcp.ko, and the module of the tests, for a kernel, apart from the
+# sources, in TOP/.build/RELEASE.
 #
 # usage: build.sh TOP RELEASE KDIR [ARCH]     prints the path of zcp.ko
 set -eu
@@ -16,11 +17,14 @@ flock 8
 rsync -a --delete --prune-empty-dirs --exclude='*.mod.c' --exclude=probed.h \
 	--include='*/' --include='*.[chS]' --include=Kbuild --include=Makefile --exclude='*' \
 	"$top/kmod" "$top/include" "$out"
+mkdir -p "$out/selftests"
+rsync -a "$top/selftests/module" "$out/selftests"
 rsync -a "$top/Kbuild" "$top/CHANGELOG.md" "$out"
 # Where the kernel collects it, the module tells which of its code was run.
 instruments=
 ! grep -qsx CONFIG_KCOV=y "$kdir/.config" || instruments=KCOV_INSTRUMENT=y
 ! grep -qsx CONFIG_GCOV_KERNEL=y "$kdir/.config" || instruments="$instruments GCOV_PROFILE=y"
 # shellcheck disable=SC2086 # one word per variable
-make -s -C "$kdir" M="$out" ${4:+ARCH="$4"} $instruments -j"$(nproc)" modules >&2
+make -s -C "$kdir" M="$out" ${4:+ARCH="$4"} $instruments -j"$(nproc)" \
+	ZCP_TESTS=m modules >&2
 echo "$out/zcp.ko"

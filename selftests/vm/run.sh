@@ -158,7 +158,7 @@ machine_command
 
 # shellcheck disable=SC2034 # used by name
 read -r rows columns < <(stty size 2>/dev/null || echo 24 80)
-cp "$here/guest.sh" "$here/nic.sh" "$ko" "$dir"
+cp "$here/guest.sh" "$here/nic.sh" "$ko" "${ko%/*}"/selftests/module/*.ko "$dir"
 printf '%s\n' "$*" >"$dir/command"
 {
 	printf 'top=%q mounts=(%s)\n' "$tree" "${mounts[*]@Q}"
