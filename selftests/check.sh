@@ -199,11 +199,32 @@ split_programs() {
 }
 
 boot() {
+	local log=$logs/vm-$1.log
+
+	KERNEL='' "$vm/run.sh" --kernel "$1" --nic all --timeout "$limit" -- \
+		"make -s -C selftests run_tests KSFT_DIR='$ksft'" >"$log" 2>&1
+	echo $? >"$logs/vm-$1.status"
+}
+
+# An emulated VM has one thread for all its CPUs: as many at a time as CPUs here.
+boot_all() {
+	local kernel running=0
+
+	for kernel in $kernels; do
+		if [ "$running" -ge "$(nproc)" ]; then
+			wait -n
+			running=$((running - 1))
+		fi
+		boot "$kernel" &
+		running=$((running + 1))
+	done
+	wait
+}
+
+judge() {
 	local kernel=$1 log=$logs/vm-$1.log dir=$logs/vm-$1 status numbers name
 
-	KERNEL='' "$vm/run.sh" --kernel "$kernel" --nic all --timeout "$limit" -- \
-		"make -s -C selftests run_tests KSFT_DIR='$ksft'" >"$log" 2>&1
-	status=$?
+	status=$(cat "$logs/vm-$1.status" 2>/dev/null || echo 126)
 	split_programs "$log" "$dir"
 	for name in $(programs); do
 		if [ ! -s "$dir/$name.tap" ]; then
@@ -326,8 +347,10 @@ for stage in $stages; do
 			for userland in $(userlands); do
 				build_selftests "$userland"
 			done
+			rm -f "$logs"/vm-*.status
+			boot_all
 			for kernel in $kernels; do
-				boot "$kernel"
+				judge "$kernel"
 			done
 		else
 			tail "$logs/selftests.log"
