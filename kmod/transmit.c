@@ -163,6 +163,68 @@ int zsock_check(struct socket *sock)
 }
 
 /**
+ * struct zload - What one push gives to the socket
+ * @bv: pages, by reference; NULL: the iterator of @msg, to be copied
+ * @nr: number of elements of @bv
+ * @bytes: total length
+ * @msg: with the flags of both
+ */
+struct zload {
+	struct bio_vec *bv;
+	unsigned int nr;
+	size_t bytes;
+	struct msghdr msg;
+};
+
+/* Security modules are asked as for send(2), which is the only way to ask them. */
+static int zsock_may_send(struct socket *sock)
+{
+#ifdef CONFIG_SECURITY_NETWORK
+	struct msghdr none = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE };
+
+	iov_iter_kvec(&none.msg_iter, ITER_SOURCE, NULL, 0, 0);
+	return sock_sendmsg(sock, &none);
+#else
+	return 0;
+#endif
+}
+
+/*
+ * Bytes go straight to TCP, under the lock of the look at what is above it: who
+ * puts a layer there (kTLS, say) takes that lock too, and from then on not a byte
+ * is sent that the layer has not seen. Waiting lets go of the lock, so it looks
+ * again.
+ */
+static ssize_t zpush_load(struct zpush *push, struct zload *load)
+{
+	struct sock *sk = push->sock->sk;
+	bool wait = !(push->flags & MSG_DONTWAIT);
+	ssize_t ret = zsock_may_send(push->sock);
+	long timeo;
+
+	if (ret < 0)
+		return ret;
+	load->msg.msg_flags |= MSG_DONTWAIT | MSG_NOSIGNAL;
+	lock_sock(sk);
+	timeo = sock_sndtimeo(sk, !wait);
+	do {
+		if (!zsock_is_plain(sk))
+			ret = -EOPNOTSUPP;
+		else if (load->bv)
+			ret = zcp_send_pages(sk, load->bv, load->nr, load->bytes,
+					     load->msg.msg_flags);
+		else
+			ret = tcp_sendmsg_locked(sk, &load->msg, load->bytes);
+		if (ret != -EAGAIN || !wait)
+			break;
+		ret = sk_stream_wait_memory(sk, &timeo);
+		/* TCP itself says best what has ended the connection. */
+	} while (!ret || ret == -EPIPE);
+	release_sock(sk);
+	return ret;
+}
+
+/**
  * zpush_pages() - Push pages of a file
  * @push: where and how
  * @bv: the pages
@@ -178,7 +240,11 @@ int zsock_check(struct socket *sock)
 ssize_t zpush_pages(struct zpush *push, struct bio_vec *bv, unsigned int nr,
 		    size_t bytes, bool private_copy, bool more)
 {
-	int flags = push->flags | MSG_NOSIGNAL | (more ? MSG_MORE : 0);
+	struct zload load = {
+		.nr = nr,
+		.bytes = bytes,
+		.msg.msg_flags = more ? MSG_MORE : 0,
+	};
 	struct sock *sk = push->sock->sk;
 	u32 reason;
 	ssize_t ret;
@@ -200,15 +266,11 @@ ssize_t zpush_pages(struct zpush *push, struct bio_vec *bv, unsigned int nr,
 		return -EOPNOTSUPP;
 	}
 
-	if (reason == ZCP_REASON_ASKED || reason == ZCP_REASON_SMALL) {
-		struct msghdr msg = { .msg_flags = flags };
-
-		iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, bv, nr, bytes);
-		ret = sock_sendmsg(push->sock, &msg);
-	} else {
-		ret = zcp_send_pages(push->sock, bv, nr, bytes, flags);
-	}
-
+	if (reason == ZCP_REASON_ASKED || reason == ZCP_REASON_SMALL)
+		iov_iter_bvec(&load.msg.msg_iter, ITER_SOURCE, bv, nr, bytes);
+	else
+		load.bv = bv;
+	ret = zpush_load(push, &load);
 	if (ret > 0) {
 		push->held = more;
 		if (reason == ZCP_REASON_NONE)
@@ -231,18 +293,15 @@ ssize_t zpush_pages(struct zpush *push, struct bio_vec *bv, unsigned int nr,
  */
 ssize_t zpush_data(struct zpush *push, const void *data, size_t len, bool more)
 {
-	struct msghdr msg = {
-		.msg_flags = push->flags | MSG_NOSIGNAL | (more ? MSG_MORE : 0),
+	struct zload load = {
+		.bytes = len,
+		.msg.msg_flags = more ? MSG_MORE : 0,
 	};
 	struct kvec vec = { .iov_base = (void *)data, .iov_len = len };
-	struct sock *sk = push->sock->sk;
 	ssize_t ret;
 
-	if (!zsock_is_plain(sk))
-		return -EOPNOTSUPP;
-
-	iov_iter_kvec(&msg.msg_iter, ITER_SOURCE, &vec, 1, len);
-	ret = sock_sendmsg(push->sock, &msg);
+	iov_iter_kvec(&load.msg.msg_iter, ITER_SOURCE, &vec, 1, len);
+	ret = zpush_load(push, &load);
 	if (ret > 0) {
 		push->held = more;
 		push->count->copied[ZCP_REASON_INLINE] += ret;

@@ -118,7 +118,7 @@ static inline void zcp_flush(struct socket *sock)
 
 /**
  * zcp_send_pages() - Give pages to a TCP socket by reference
- * @sock: the socket
+ * @sk: the socket, locked
  * @bv: the pages; an element lies within one folio
  * @nr: number of elements
  * @bytes: their total length
@@ -128,7 +128,7 @@ static inline void zcp_flush(struct socket *sock)
  *
  * Return: bytes taken, possibly fewer than @bytes, or a negative errno.
  */
-ssize_t zcp_send_pages(struct socket *sock, struct bio_vec *bv,
+ssize_t zcp_send_pages(struct sock *sk, struct bio_vec *bv,
 		       unsigned int nr, size_t bytes, int flags);
 
 #endif /* ZCP_COMPAT_H */

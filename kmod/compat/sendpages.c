@@ -12,15 +12,12 @@
 
 #ifdef ZCP_HAVE_KERNEL_SENDPAGE
 
-ssize_t zcp_send_pages(struct socket *sock, struct bio_vec *bv,
+ssize_t zcp_send_pages(struct sock *sk, struct bio_vec *bv,
 		       unsigned int nr, size_t bytes, int flags)
 {
-	struct sock *sk = sock->sk;
 	ssize_t sent = 0;
 	unsigned int i;
 
-	/* Once for the batch: a call for each page would take it 256 times. */
-	lock_sock(sk);
 	for (i = 0; i < nr; i++) {
 		int f = flags;
 		int n;
@@ -42,19 +39,18 @@ ssize_t zcp_send_pages(struct socket *sock, struct bio_vec *bv,
 		if (n < bv[i].bv_len)
 			break;
 	}
-	release_sock(sk);
 	return sent;
 }
 
 #else
 
-ssize_t zcp_send_pages(struct socket *sock, struct bio_vec *bv,
+ssize_t zcp_send_pages(struct sock *sk, struct bio_vec *bv,
 		       unsigned int nr, size_t bytes, int flags)
 {
 	struct msghdr msg = { .msg_flags = flags | MSG_SPLICE_PAGES };
 
 	iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, bv, nr, bytes);
-	return sock_sendmsg(sock, &msg);
+	return tcp_sendmsg_locked(sk, &msg, bytes);
 }
 
 #endif
