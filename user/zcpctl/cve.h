@@ -34,6 +34,7 @@ enum fix_state {
 	FIX_PRESENT,
 	FIX_MISSING,
 	FIX_UNKNOWN,
+	FIX_NOWHERE, /* no package of this line has it, up to fix_version() */
 };
 
 /* Fixes, numbered from 0. */
@@ -48,7 +49,10 @@ enum fix_state fix_check(size_t fix, const struct kernel *kernel);
 const char *fix_cve(size_t fix);
 const char *fix_title(size_t fix);
 
-/* The first version of this kernel's line that has it; may be empty. */
+/*
+ * The first version of this kernel's line that has it, or for FIX_NOWHERE the last
+ * one that is known not to; may be empty.
+ */
 void fix_version(size_t fix, const struct kernel *kernel, char *buf, size_t size);
 
 #endif /* ZCPCTL_CVE_H */

@@ -144,6 +144,12 @@ static void check_fix(struct doctor *d, size_t fix, const struct kernel *k, cons
 		     "%s%s\"%s\" is fixed in %s, not in this kernel", cve, gap, fix_title(fix),
 		     since);
 		break;
+	case FIX_NOWHERE:
+		find(d, WARN, "kernel",
+		     "keep nfnetlink_queue and openvswitch from users, or take a newer line",
+		     "%s%s\"%s\" is in no package of this line up to %s", cve, gap, fix_title(fix),
+		     since);
+		break;
 	case FIX_UNKNOWN:
 		find(d, WARN, "kernel", "check your vendor's advisories",
 		     "%s%s\"%s\": not known for kernel %s", cve, gap, fix_title(fix), release);
