@@ -5,8 +5,13 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "kselftest_harness.h"
 #include "zcp_test.h"
@@ -510,6 +515,116 @@ TEST_F_TIMEOUT(limits, as_many_segments_as_allowed, 240)
 	EXPECT_EQ(sink.len, at);
 	zt_sink_free(&sink);
 	free(segs);
+}
+
+#define USER	4242
+
+static void write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	zt_need(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+	close(fd);
+}
+
+/* Jobs of no bytes until one is refused; which limit that was. */
+static int jobs_until_refused(int ctx, uint32_t link, int file, uint32_t *limit)
+{
+	struct zcp_segment seg = zt_range(file, 0, 0);
+	struct zcp_job job = zt_job(link, &seg, 1);
+	struct zcp_submit submit;
+	int nr = 0;
+
+	for (;;) {
+		submit = batch(&job, 1);
+		if (ioctl(ctx, ZCP_IOC_SUBMIT, &submit))
+			break;
+		nr++;
+	}
+	zt_need(errno == EAGAIN);
+	*limit = submit.limit;
+	return nr;
+}
+
+/*
+ * Root of a user namespace is counted as the user that he is outside, and not as
+ * root; who gets a context from another counts as that one.
+ */
+TEST_F_TIMEOUT(limits, user_namespace_counts_for_its_user, 240)
+{
+	struct zt_conn conn;
+	struct stat device;
+	uint32_t limit;
+	char node[80];
+	int status;
+	pid_t pid;
+
+	/* A device that this user may open, where he can get at it. */
+	snprintf(node, sizeof(node), "%s/zcp", self->box.dir);
+	zt_need(!stat(ZT_DEV, &device) && !chmod(self->box.dir, 0711));
+	zt_need(!mknod(node, S_IFCHR | 0600, device.st_rdev) && !chmod(node, 0666));
+	zt_connect(&conn, 0, 0);
+	set_parameter(self, "max_user_jobs", 5);
+	EXPECT_EQ(5, jobs_until_refused(self->ctx, self->link, self->file, &limit));
+	EXPECT_EQ(ZCP_LIMIT_USER_JOBS, limit);
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid) {
+		int ctx;
+
+		zt_need(!setresgid(USER, USER, USER) && !setresuid(USER, USER, USER));
+		/* Or his own files in /proc are root's. */
+		zt_need(!prctl(PR_SET_DUMPABLE, 1, 0, 0, 0));
+		zt_need(!unshare(CLONE_NEWUSER));
+		write_file("/proc/self/uid_map", "0 4242 1");
+		zt_need(getuid() == 0);
+		/* Somebody else's: that one's are used up. */
+		zt_need(!jobs_until_refused(self->ctx, self->link, self->file, &limit));
+		ctx = open(node, O_RDWR | O_CLOEXEC);
+		zt_need(ctx >= 0);
+		zt_need(jobs_until_refused(ctx, zt_link(ctx, conn.tx), self->file, &limit) == 5);
+		zt_need(limit == ZCP_LIMIT_USER_JOBS);
+		close(ctx);
+		_exit(0);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	restore_parameters(self);
+	expect_done(_metadata, self, 5);
+	zt_close(&conn);
+}
+
+/* What resource limits forbid, nothing here does. */
+TEST_F_TIMEOUT(limits, smallest_rlimits, 240)
+{
+	static const int resources[] = {
+		RLIMIT_NOFILE, RLIMIT_FSIZE, RLIMIT_NPROC, RLIMIT_MEMLOCK, RLIMIT_AS,
+		RLIMIT_DATA, RLIMIT_CORE, RLIMIT_SIGPENDING, RLIMIT_MSGQUEUE,
+	};
+	struct zt_sink sink;
+	int status;
+	pid_t pid;
+
+	EXPECT_EQ(0, zt_unlink(self->ctx, self->link, NULL));
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid) {
+		struct rlimit none = {};
+		unsigned int i;
+
+		for (i = 0; i < sizeof(resources) / sizeof(resources[0]); i++)
+			zt_need(!setrlimit(resources[i], &none));
+		zt_submit_range(self->ctx, zt_link(self->ctx, self->conn.tx), self->file, 0,
+				ZT_MIB);
+		_exit(0);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	zt_sink_start(&sink, self->conn.rx, ZT_MIB);
+	expect_done(_metadata, self, 1);
+	zt_sink_join(&sink);
+	EXPECT_EQ(-1, zt_mismatch(sink.buf, sink.len, 1, 0));
+	zt_sink_free(&sink);
 }
 
 TEST_HARNESS_MAIN

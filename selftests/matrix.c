@@ -244,9 +244,8 @@ static void expect_nothing_held(struct __test_metadata *_metadata, SELF *self, b
 		zt_sleep_ms(10);
 	}
 	EXPECT_TRUE(nothing)
-		TH_LOG("%s: contexts %u, links %u, jobs %u of %llu, in flight %llu, bytes %lld, refs %d",
+		TH_LOG("%s: contexts %u, links %u, jobs %u, in flight %llu, bytes %lld, refs %d",
 		       stage_names[self->cell->stage], now.contexts, now.links, now.jobs,
-		       (unsigned long long)(now.submitted - now.ended),
 		       (unsigned long long)now.inflight,
 		       (long long)(now.memory - self->held.memory), zt_refs() - self->box.refs);
 	if (self->detached)

@@ -14,7 +14,7 @@
 #include <kselftest_harness.h>
 #include "zcp_test.h"
 
-#define SECONDS		5
+#define SECONDS		3
 #define CANCELLERS	2
 
 FIXTURE(race) {
@@ -173,6 +173,95 @@ TEST_F_TIMEOUT(race, cancel_while_submitting, 120)
 TEST_F_TIMEOUT(race, unlink_while_cancelling, 120)
 {
 	run(_metadata, self, true);
+}
+
+/* Two of each kind of thread on one link, which is ended and made anew. */
+static void *submit_until(void *arg)
+{
+	SELF *self = arg;
+	unsigned int round = 0;
+
+	while (!stopped(self)) {
+		uint32_t link = __atomic_load_n(&self->link, __ATOMIC_ACQUIRE);
+		struct zcp_segment seg = zt_range(self->file, 0, round++ * 997 % (128 * ZT_KIB));
+		struct zcp_job job = zt_job(link, &seg, 1);
+		int ret = zt_try_submit(self->ctx, &job);
+
+		/* Its link may have ended, or it is too many at a time. */
+		zt_need(!ret || ret == -ENOENT || ret == -EAGAIN);
+		if (ret)
+			continue;
+		__atomic_fetch_add(&self->submitted, 1, __ATOMIC_RELAXED);
+		__atomic_store_n(&self->next, job.id, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+/* Who loses the race to end it finds no such link, or that one is linked already. */
+static void *relink(void *arg)
+{
+	struct zcp_link req = { .size = sizeof(req), .flags = ZCP_LINK_CONTINUE };
+	SELF *self = arg;
+
+	req.fd = self->conn.tx;
+	while (!stopped(self)) {
+		uint32_t link = __atomic_load_n(&self->link, __ATOMIC_ACQUIRE);
+		int ret = zt_unlink(self->ctx, link, NULL);
+
+		zt_need(!ret || ret == -ENOENT);
+		if (!ioctl(self->ctx, ZCP_IOC_LINK, &req))
+			__atomic_store_n(&self->link, req.link, __ATOMIC_RELEASE);
+		else
+			zt_need(errno == EBUSY);
+		zt_sleep_ms(1);
+	}
+	return NULL;
+}
+
+static void *collect_one(void *arg)
+{
+	struct zcp_event event;
+	SELF *self = arg;
+	ssize_t n;
+
+	for (;;) {
+		bool last = stopped(self);
+
+		n = read(self->ctx, &event, sizeof(event));
+		if (n == sizeof(event)) {
+			__atomic_fetch_add(&self->events, 1, __ATOMIC_RELAXED);
+		} else {
+			zt_need(n < 0 && errno == EAGAIN);
+			if (last)
+				return NULL;
+			zt_sleep_ms(1);
+		}
+	}
+}
+
+TEST_F_TIMEOUT(race, everybody_at_once, 120)
+{
+	static void *(*const who[])(void *) = {
+		submit_until, relink, cancel_ahead, walk, collect_one,
+	};
+	enum { KINDS = sizeof(who) / sizeof(who[0]) };
+	pthread_t threads[2 * KINDS];
+	unsigned int i;
+
+	self->link = zt_link_flags(self->ctx, self->conn.tx, ZCP_LINK_CONTINUE);
+	for (i = 0; i < 2 * KINDS; i++)
+		zt_need(!pthread_create(&threads[i], NULL, who[i % KINDS], self));
+	zt_sleep_ms(SECONDS * 1000);
+	__atomic_store_n(&self->stop, true, __ATOMIC_RELEASE);
+	for (i = 0; i < 2 * KINDS; i++)
+		zt_need(!pthread_join(threads[i], NULL));
+	zt_unlink(self->ctx, self->link, NULL);
+	collect_one(self);
+	TH_LOG("%zu jobs, the last link is %u", self->submitted, self->link);
+	EXPECT_GT(self->submitted, 10);
+	EXPECT_GT(self->link, 2);
+	EXPECT_EQ(self->submitted, self->events);
+	EXPECT_EQ(0, zt_jobs(self->ctx));
 }
 
 TEST_HARNESS_MAIN

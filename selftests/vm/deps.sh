@@ -19,7 +19,7 @@ uml='busybox-static kmod cpio iproute2 ethtool iputils-ping
 	strace file'
 vm="qemu-system-x86 $uml"
 check='g++ bindfs e2fsprogs xfsprogs btrfs-progs squashfs-tools erofs-utils fuse3
-	libfuse3-dev dmsetup jq openssl curl attr gdb mandoc man-db
+	libfuse3-dev libbpf-dev dmsetup jq openssl curl attr gdb mandoc man-db
 	gcc-i686-linux-gnu libc6-dev-i386-cross python3-yaml python3-jsonschema
 	python3-pyte python3-prometheus-client zsh fish'
 cross='gcc-aarch64-linux-gnu'

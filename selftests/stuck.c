@@ -1,0 +1,443 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Jobs whose file system does not answer: a worker waits in it for as long as
+ * that takes. Nobody else may have to.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "kselftest_harness.h"
+#include "zcp_fuse.h"
+#include "zcp_nl.h"
+#include "zcp_test.h"
+
+#define LEN	ZT_MIB
+#define HELD	(LEN / 2)
+#define SEED	7
+#define USER	4242
+/* release() of a context waits for a second; more would be for the worker. */
+#define SOON_NS	(5 * 1000000000ULL)
+
+FIXTURE(stuck) {
+	struct zt_box box;
+	struct zf_fs fs;
+	struct zn_sock nl;
+	struct zt_conn conn;
+	struct zt_sink sink;
+	uint64_t memory;
+	uint32_t link;
+	int ctx;
+	int file;
+	bool mounted;
+};
+
+#define SELF FIXTURE_DATA(stuck)
+
+FIXTURE_SETUP(stuck)
+{
+	int ret;
+
+	self->ctx = -1;
+	self->file = -1;
+	self->conn.tx = -1;
+	self->conn.rx = -1;
+	zt_box_open(&self->box, 1500);
+	ret = zf_mount(&self->fs, self->box.dir, SEED, LEN);
+	if (ret)
+		SKIP(return, "needs FUSE: errno %d", -ret);
+	self->mounted = true;
+	zn_open(&self->nl);
+	self->file = zf_open(&self->fs);
+	self->ctx = zt_open(O_NONBLOCK);
+	/* Room for all of a job, read or not. */
+	zt_connect_holding(&self->conn);
+	self->link = zt_link(self->ctx, self->conn.tx);
+}
+
+FIXTURE_TEARDOWN(stuck)
+{
+	if (self->ctx >= 0) {
+		EXPECT_EQ(0, zt_jobs(self->ctx));
+		EXPECT_FALSE(zt_readable(self->ctx, 0));
+		close(self->ctx);
+	}
+	if (self->file >= 0)
+		close(self->file);
+	zt_close(&self->conn);
+	if (self->mounted) {
+		EXPECT_EQ(0, zf_unmount(&self->fs, 0));
+		zn_close(&self->nl);
+	}
+	EXPECT_EQ(0, zt_box_close(&self->box));
+}
+
+/* A job whose worker waits for the second half of the file. */
+static uint64_t stuck_job(SELF *self)
+{
+	uint64_t id;
+
+	zf_hold(&self->fs, HELD);
+	zt_sink_start(&self->sink, self->conn.rx, 2 * LEN);
+	id = zt_submit_range(self->ctx, self->link, self->file, 0, LEN);
+	zf_wait_held(&self->fs);
+	return id;
+}
+
+/* What has come is the file's beginning. */
+static void expect_stream(struct __test_metadata *_metadata, SELF *self, uint64_t len)
+{
+	if (self->conn.tx >= 0)
+		zt_need(!shutdown(self->conn.tx, SHUT_WR));
+	zt_sink_join(&self->sink);
+	EXPECT_EQ(len, self->sink.len);
+	EXPECT_EQ(-1, zt_mismatch(self->sink.buf, self->sink.len, SEED, 0));
+	zt_sink_free(&self->sink);
+}
+
+/* In a thread of its own: the reply, when it has come. */
+struct call {
+	pthread_t thread;
+	int ctx;
+	uint32_t link;
+	uint64_t job;
+	uint32_t cancelled;
+	int ret;
+	bool back;
+};
+
+static void *call_unlink(void *arg)
+{
+	struct call *call = arg;
+
+	call->ret = zt_unlink(call->ctx, call->link, &call->cancelled);
+	__atomic_store_n(&call->back, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static void *call_rmmod(void *arg)
+{
+	struct call *call = arg;
+
+	call->ret = syscall(SYS_delete_module, "zcp", O_NONBLOCK) ? -errno : 0;
+	__atomic_store_n(&call->back, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static bool is_back(struct call *call)
+{
+	return __atomic_load_n(&call->back, __ATOMIC_ACQUIRE);
+}
+
+/* The worker sees that the link is to end before the caller can see it. */
+TEST_F_TIMEOUT(stuck, unlink_waits_and_tells_all, 240)
+{
+	struct call call = { .ctx = self->ctx, .link = self->link };
+	uint64_t ids[2], sent = 0;
+	struct zcp_event event;
+	int i;
+
+	ids[0] = stuck_job(self);
+	ids[1] = zt_submit_range(self->ctx, self->link, self->file, 0, 100);
+	zt_need(!pthread_create(&call.thread, NULL, call_unlink, &call));
+	zt_sleep_ms(ZT_WATCH);
+	EXPECT_FALSE(is_back(&call));
+	EXPECT_FALSE(zt_readable(self->ctx, 0));
+	zf_release(&self->fs, 0);
+	zt_need(!pthread_join(call.thread, NULL));
+	EXPECT_EQ(0, call.ret);
+	EXPECT_EQ(2, call.cancelled);
+	for (i = 0; i < 2; i++) {
+		zt_event(self->ctx, &event);
+		EXPECT_EQ(ids[i], event.job);
+		EXPECT_EQ(ZCP_STATE_CANCELLED, event.state);
+		sent += event.bytes_sent;
+	}
+	expect_stream(_metadata, self, sent);
+}
+
+/* Who waits for the worker can be killed; the job ends without him. */
+TEST_F_TIMEOUT(stuck, cancel_can_be_killed, 240)
+{
+	struct zcp_cancel cancel;
+	struct zcp_event event;
+	uint64_t id = stuck_job(self);
+	int status;
+	pid_t pid;
+
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid)
+		_exit(!zt_cancel(self->ctx, id, &cancel));
+	zt_sleep_ms(ZT_WATCH);
+	EXPECT_EQ(0, waitpid(pid, &status, WNOHANG));
+	zt_need(!kill(pid, SIGKILL));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_TRUE(WIFSIGNALED(status));
+	EXPECT_FALSE(zt_readable(self->ctx, 0));
+	zf_release(&self->fs, 0);
+	zt_event(self->ctx, &event);
+	EXPECT_EQ(id, event.job);
+	EXPECT_EQ(ZCP_STATE_CANCELLED, event.state);
+	expect_stream(_metadata, self, event.bytes_sent);
+}
+
+/* What is behind it is not the worker's. */
+TEST_F_TIMEOUT(stuck, queued_job_is_cancelled_at_once, 240)
+{
+	struct zcp_cancel cancel;
+	struct zcp_event event;
+	uint64_t ids[2];
+
+	ids[0] = stuck_job(self);
+	ids[1] = zt_submit_range(self->ctx, self->link, self->file, 0, 100);
+	EXPECT_EQ(0, zt_cancel(self->ctx, ids[1], &cancel));
+	EXPECT_EQ(1, cancel.cancelled);
+	zt_event(self->ctx, &event);
+	EXPECT_EQ(ids[1], event.job);
+	zf_release(&self->fs, 0);
+	zt_event(self->ctx, &event);
+	EXPECT_EQ(ids[0], event.job);
+	EXPECT_EQ(ZCP_STATE_DONE, event.state);
+	expect_stream(_metadata, self, LEN);
+}
+
+struct held {
+	uint32_t contexts;
+	uint32_t links;
+	uint32_t jobs;
+	uint64_t inflight;
+};
+
+static void held_keep(const struct zn_msg *msg, void *arg)
+{
+	struct held *held = arg;
+
+	held->contexts = zn_u32(msg, ZCP_NL_A_STATS_CONTEXTS);
+	held->links = zn_u32(msg, ZCP_NL_A_STATS_LINKS);
+	held->jobs = zn_u32(msg, ZCP_NL_A_STATS_JOBS_ACTIVE);
+	held->inflight = zn_u64(msg, ZCP_NL_A_STATS_INFLIGHT);
+}
+
+static struct held held_now(SELF *self)
+{
+	struct held held = {};
+
+	zt_need(!zn_get(&self->nl, ZCP_NL_CMD_STATS_GET, 0, 0, held_keep, &held));
+	return held;
+}
+
+/* The worker closes what its owner had to leave to it. */
+static void expect_nothing_held(struct __test_metadata *_metadata, SELF *self)
+{
+	struct held held;
+	int i;
+
+	for (i = 0; i < ZT_PATIENCE * 10; i++) {
+		held = held_now(self);
+		if (!held.contexts && !held.links && !held.jobs && !held.inflight)
+			break;
+		zt_sleep_ms(100);
+	}
+	EXPECT_EQ(0, held.contexts);
+	EXPECT_EQ(0, held.links);
+	EXPECT_EQ(0, held.jobs);
+	EXPECT_EQ(0, held.inflight);
+}
+
+TEST_F_TIMEOUT(stuck, close_does_not_wait, 240)
+{
+	struct held held;
+	uint64_t begin;
+
+	stuck_job(self);
+	begin = zt_now_ns();
+	close(self->ctx);
+	self->ctx = -1;
+	EXPECT_LT(zt_now_ns() - begin, SOON_NS);
+	EXPECT_EQ(self->box.refs, zt_refs());
+	held = held_now(self);
+	EXPECT_EQ(1, held.jobs);
+	zf_release(&self->fs, 0);
+	expect_nothing_held(_metadata, self);
+	zt_close(&self->conn);
+	zt_sink_join(&self->sink);
+	zt_sink_free(&self->sink);
+}
+
+TEST_F_TIMEOUT(stuck, killed_owner_does_not_wait, 240)
+{
+	uint64_t begin;
+	int status;
+	pid_t pid;
+
+	EXPECT_EQ(0, zt_unlink(self->ctx, self->link, NULL));
+	close(self->ctx);
+	self->ctx = -1;
+	zf_hold(&self->fs, HELD);
+	zt_sink_start(&self->sink, self->conn.rx, 2 * LEN);
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid) {
+		self->ctx = zt_open(0);
+		zt_submit_range(self->ctx, zt_link(self->ctx, self->conn.tx), self->file, 0, LEN);
+		for (;;)
+			pause();
+	}
+	zf_wait_held(&self->fs);
+	begin = zt_now_ns();
+	zt_need(!kill(pid, SIGKILL));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_LT(zt_now_ns() - begin, SOON_NS);
+	zf_release(&self->fs, 0);
+	expect_nothing_held(_metadata, self);
+	zt_close(&self->conn);
+	zt_sink_join(&self->sink);
+	EXPECT_EQ(-1, zt_mismatch(self->sink.buf, self->sink.len, SEED, 0));
+	zt_sink_free(&self->sink);
+}
+
+TEST_F_TIMEOUT(stuck, other_links_go_on, 240)
+{
+	int other = zt_file(&self->box, 1, LEN);
+	struct zcp_event event;
+	struct zt_sink sink;
+	struct zt_conn conn;
+	uint64_t id, stuck;
+
+	stuck = stuck_job(self);
+	zt_connect(&conn, 0, 0);
+	zt_sink_start(&sink, conn.rx, LEN);
+	id = zt_submit_range(self->ctx, zt_link(self->ctx, conn.tx), other, 0, LEN);
+	zt_event(self->ctx, &event);
+	EXPECT_EQ(id, event.job);
+	EXPECT_EQ(ZCP_STATE_DONE, event.state);
+	zt_sink_join(&sink);
+	EXPECT_EQ(-1, zt_mismatch(sink.buf, sink.len, 1, 0));
+	zt_sink_free(&sink);
+	zt_close(&conn);
+	close(other);
+	zf_release(&self->fs, 0);
+	zt_event(self->ctx, &event);
+	EXPECT_EQ(stuck, event.job);
+	EXPECT_EQ(ZCP_STATE_DONE, event.state);
+	expect_stream(_metadata, self, LEN);
+}
+
+/* The event says what the file system said, and where; the link can be used. */
+TEST_F_TIMEOUT(stuck, error_in_the_middle, 240)
+{
+	struct zcp_segment seg = zt_inline("x", 1);
+	struct zcp_job job = zt_job(self->link, &seg, 1);
+	struct zcp_event event, next;
+
+	stuck_job(self);
+	zf_release(&self->fs, EIO);
+	zt_event(self->ctx, &event);
+	EXPECT_EQ(ZCP_STATE_FAILED, event.state);
+	EXPECT_EQ(EIO, event.error);
+	EXPECT_EQ(event.bytes_sent, event.position);
+	EXPECT_LE(event.bytes_sent, HELD);
+	EXPECT_EQ(0, zt_try_submit(self->ctx, &job));
+	zt_event(self->ctx, &next);
+	EXPECT_EQ(ZCP_STATE_DONE, next.state);
+	zt_need(!shutdown(self->conn.tx, SHUT_WR));
+	zt_sink_join(&self->sink);
+	EXPECT_EQ(event.bytes_sent + 1, self->sink.len);
+	EXPECT_EQ(-1, zt_mismatch(self->sink.buf, event.bytes_sent, SEED, 0));
+	zt_sink_free(&self->sink);
+}
+
+TEST_F_TIMEOUT(stuck, reset, 240)
+{
+	struct zcp_event event;
+	uint64_t id;
+
+	zf_hold(&self->fs, HELD);
+	id = zt_submit_range(self->ctx, self->link, self->file, 0, LEN);
+	zf_wait_held(&self->fs);
+	zt_reset(self->conn.rx);
+	self->conn.rx = -1;
+	/* Nobody but the worker ends a job that it is busy with. */
+	EXPECT_FALSE(zt_readable(self->ctx, ZT_WATCH));
+	zf_release(&self->fs, 0);
+	zt_event(self->ctx, &event);
+	EXPECT_EQ(id, event.job);
+	EXPECT_EQ(ZCP_STATE_FAILED, event.state);
+	EXPECT_TRUE(event.error == ECONNRESET || event.error == EPIPE);
+}
+
+/* The server is gone for good. */
+TEST_F_TIMEOUT(stuck, file_system_is_aborted, 240)
+{
+	struct zcp_event event;
+
+	stuck_job(self);
+	EXPECT_EQ(-1, umount2(self->fs.dir, MNT_FORCE));
+	zt_event(self->ctx, &event);
+	EXPECT_EQ(ZCP_STATE_FAILED, event.state);
+	EXPECT_TRUE(event.error == EIO || event.error == ECONNABORTED ||
+		    event.error == ENOTCONN)
+		TH_LOG("error %u", event.error);
+	expect_stream(_metadata, self, event.bytes_sent);
+}
+
+/* Reads are the submitter's, whoever does them. */
+TEST_F_TIMEOUT(stuck, worker_reads_as_the_submitter, 240)
+{
+	struct zcp_event event;
+	int status;
+	uint32_t uid;
+	pid_t pid;
+
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid) {
+		zt_need(!setresgid(USER, USER, USER) && !setresuid(USER, USER, USER));
+		zt_submit_range(self->ctx, self->link, self->file, 0, LEN);
+		_exit(0);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	ASSERT_EQ(0, status);
+	zt_sink_start(&self->sink, self->conn.rx, 2 * LEN);
+	zt_event(self->ctx, &event);
+	EXPECT_EQ(ZCP_STATE_DONE, event.state);
+	expect_stream(_metadata, self, LEN);
+	EXPECT_GT(zf_reads(&self->fs, &uid), 0);
+	EXPECT_EQ(USER, uid);
+}
+
+/* Unloading waits for the worker that closes what was left to it. */
+TEST_F_TIMEOUT(stuck, rmmod_waits_for_the_worker, 240)
+{
+	const char *ko = getenv("ZCP_KO");
+	struct call call = {};
+
+	if (!ko || access(ko, R_OK))
+		SKIP(return, "needs the module's file: set ZCP_KO");
+	if (self->box.refs)
+		SKIP(return, "needs a module that nobody else uses");
+	stuck_job(self);
+	close(self->ctx);
+	self->ctx = -1;
+	zt_need(!pthread_create(&call.thread, NULL, call_rmmod, &call));
+	zt_sleep_ms(ZT_WATCH);
+	EXPECT_FALSE(is_back(&call));
+	zf_release(&self->fs, 0);
+	zt_need(!pthread_join(call.thread, NULL));
+	EXPECT_EQ(0, call.ret);
+	EXPECT_NE(0, access("/sys/module/zcp", F_OK));
+	zt_close(&self->conn);
+	zt_sink_join(&self->sink);
+	zt_sink_free(&self->sink);
+	EXPECT_EQ(0, zt_run("insmod %s", ko));
+}
+
+TEST_HARNESS_MAIN
