@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* One synchronous transfer: what a drop-in for sendfile(2) needs. */
 #include <linux/file.h>
+#include <linux/fsnotify.h>
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -182,8 +183,12 @@ int zxfer(struct zcp_xfer *req)
 	req->offset = x.pos;
 	req->bytes_zerocopy = x.count.zerocopy;
 	req->bytes_copied = zcount_copied(&x.count);
-	if (req->done)
+	if (req->done) {
+		/* A read, also when the page cache was only looked at. */
+		file_accessed(x.file);
+		fsnotify_access(x.file);
 		zstats_xfer(sock_net(x.push.sock->sk), &x.count);
+	}
 
 out_file:
 	fput(x.file);

@@ -7,8 +7,10 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <linux/sockios.h>
 
@@ -223,6 +225,34 @@ TEST_F_TIMEOUT(xfer, more_holds_the_last_segment, 240)
 	zt_need(!ioctl(self->conn.tx, SIOCOUTQNSD, &unsent));
 	EXPECT_EQ(0, unsent);
 	expect_stream(_metadata, self->conn.rx, 0, self->arg.offset);
+}
+
+/* The access time advances, and who watches the file is told. */
+TEST_F_TIMEOUT(xfer, is_a_read, 240)
+{
+	struct timespec old[2] = { { .tv_sec = 1 }, { .tv_nsec = UTIME_OMIT } };
+	struct inotify_event event = {};
+	char path[64];
+	struct stat st;
+	int watch;
+
+	zt_need(!futimens(self->file, old));
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", self->file);
+	watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	zt_need(watch >= 0 && inotify_add_watch(watch, path, IN_ACCESS) >= 0);
+	self->arg.offset = LEN;
+	self->arg.count = 100;
+	EXPECT_EQ(0, xfer(self));
+	EXPECT_EQ(-1, read(watch, &event, sizeof(event)));
+	self->arg.offset = 0;
+	EXPECT_EQ(0, xfer(self));
+	EXPECT_EQ(100, self->arg.done);
+	EXPECT_EQ(sizeof(event), read(watch, &event, sizeof(event)));
+	EXPECT_EQ(IN_ACCESS, event.mask);
+	zt_need(!fstat(self->file, &st));
+	EXPECT_NE(1, st.st_atim.tv_sec);
+	close(watch);
+	expect_stream(_metadata, self->conn.rx, 0, 100);
 }
 
 static void on_alarm(int sig)
