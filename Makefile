@@ -10,6 +10,7 @@
 #   make check              all tests; KERNEL="6.1 6.12" chooses kernels
 #   make check-all          all tests on every kernel that is supported, and a table
 #   make coverage           which lines and branches of the module the tests run
+#   make judges             suites of others, with sendfile(2) by zcp: KERNEL, JUDGES=tls
 #   make bench              compare the ways to send a file, at native speed, into
 #                           bench-out; SUITE=bulk,small ROUNDS=7 METHODS=...
 #   make lint               checkpatch, sparse, W=1, shellcheck, clang-format
@@ -126,6 +127,9 @@ check-all:
 coverage:
 	selftests/debug/coverage.sh
 
+judges:
+	KERNEL="$(or $(KERNEL),6.1)" JUDGES="$(JUDGES)" STAGES=judges selftests/check.sh
+
 bench:
 	SUITE="$(SUITE)" ROUNDS="$(ROUNDS)" METHODS="$(METHODS)" selftests/bench/bench.sh
 
@@ -140,4 +144,4 @@ clean:
 
 .PHONY: all help modules user install modules_install user_install uninstall \
 	device_install device_uninstall dkms_source dkms dkms_remove deb \
-	demo vm check check-all coverage bench lint clean
+	demo vm check check-all judges coverage bench lint clean

@@ -6,7 +6,7 @@
 #
 #   KERNEL="6.1 6.12"   the kernels to boot; kernel.sh has their names
 #   BUILD="um-7.2 6.1-arm64"   more of them that the module is built for
-#   STAGES="user build spec vm dkms runner"   which stages to run; there is also deb
+#   STAGES="user build spec vm dkms runner"   which stages to run; there are also deb and judges
 #
 # Logs are in .build/check.
 set -u
@@ -281,6 +281,39 @@ deb_tests() {
 	tap "deb: made" "$log" $?
 }
 
+# Suites that others have written, each in a VM of its own; what is called JUDGE_*
+# sets their scale: judge_tests KERNEL
+judge_tests() {
+	local version=$1 log judge status name scale=
+
+	for name in "${!JUDGE_@}"; do
+		scale+="$name=${!name@Q} "
+	done
+	case $version in
+	uml-[0-9]*) version=${version#uml-} ;;
+	uml*) version=7.2 ;;
+	esac
+	if ! "$here/judges/prepare.sh" "$version" >"$logs/judges-$1.log" 2>&1; then
+		result "$1: judges are built" 1 "see $logs/judges-$1.log"
+		return
+	fi
+	for judge in ${JUDGES:-iperf3 mptcp tls msg_zerocopy stress trinity}; do
+		log=$logs/judge-$1-$judge.log
+		KERNEL='' "$vm/run.sh" --kernel "$1" --timeout "$limit" -- \
+			"$scale selftests/judges/$judge.sh .build/judges/$version" >"$log" 2>&1
+		status=$?
+		tap "$1: $judge" "$log" $status
+		case $status in
+		124 | 125 | 126)
+			result "$1: $judge: the VM ended well, kernel log clean, module unloaded" 1 \
+				"status $status: $(grep '^vm: ' "$log" | tail -n 1)"
+			;;
+		*) result "$1: $judge: the VM ended well, kernel log clean, module unloaded" 0 ;;
+		esac
+		grep '^# served=' "$log"
+	done
+}
+
 # The VM runner is what all the others rely on: runs NAME STATUS [OPTION...] COMMAND
 runs() {
 	local name=$1 want=$2 status
@@ -362,6 +395,12 @@ for stage in $stages; do
 		;;
 	deb)
 		"$vm/deps.sh" deb && deb_tests
+		;;
+	judges)
+		"$vm/deps.sh" judges || exit 1
+		for kernel in $kernels; do
+			judge_tests "$kernel"
+		done
 		;;
 	runner)
 		runner_tests

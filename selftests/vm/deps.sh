@@ -4,7 +4,7 @@
 # Install the Debian packages that zcp's targets need and this system lacks.
 # Not being root: print the command to run and exit with status 3.
 #
-# usage: deps.sh build|vm|uml|userland|check|cross|bench|lint|debug|dkms|deb...
+# usage: deps.sh build|vm|uml|userland|check|judges|cross|bench|lint|debug|dkms|deb...
 #        deps.sh --list PURPOSE...      print them, and do nothing
 set -eu
 
@@ -21,7 +21,8 @@ vm="qemu-system-x86 $uml"
 check='g++ bindfs e2fsprogs xfsprogs btrfs-progs squashfs-tools erofs-utils fuse3
 	libfuse3-dev libbpf-dev dmsetup jq openssl curl attr gdb mandoc man-db
 	gcc-i686-linux-gnu libc6-dev-i386-cross python3-yaml python3-jsonschema
-	python3-pyte python3-prometheus-client zsh fish'
+	python3-pyte python3-prometheus-client zsh fish iperf3'
+judges='gcc rsync iperf3 jq stress-ng trinity'
 cross='gcc-aarch64-linux-gnu'
 # See userland.sh.
 userland='mmdebstrap uidmap bubblewrap rsync'
@@ -45,6 +46,7 @@ for purpose; do
 	vm) packages+=" $vm" ;;
 	uml) packages+=" $uml" ;;
 	check) packages+=" $check" ;;
+	judges) packages+=" $judges" ;;
 	bench) packages+=" $bench" ;;
 	cross) packages+=" $cross" ;;
 	userland) packages+=" $userland" ;;
@@ -53,7 +55,7 @@ for purpose; do
 	dkms) packages+=" $dkms" ;;
 	deb) packages+=" $deb" ;;
 	*)
-		echo "usage: deps.sh build|vm|uml|userland|check|cross|bench|lint|debug|dkms|deb..." >&2
+		echo "usage: deps.sh build|vm|uml|userland|check|judges|cross|bench|lint|debug|dkms|deb..." >&2
 		exit 2
 		;;
 	esac
