@@ -262,6 +262,7 @@ TEST_F_TIMEOUT(creds, fanotify_denies, 240)
 /* A job that waits for its file: submitted by @who, and in the middle of it. */
 static void submit_slow(SELF *self, become who)
 {
+	struct zcp_status first = { .size = sizeof(first), .flags = ZCP_STATUS_NEXT };
 	int status;
 	pid_t pid;
 
@@ -275,6 +276,8 @@ static void submit_slow(SELF *self, become who)
 	}
 	zt_need(waitpid(pid, &status, 0) == pid && !status);
 	zf_wait_held(&self->fs);
+	zt_need(!ioctl(self->ctx, ZCP_IOC_STATUS, &first));
+	zt_wait_stuck(self->ctx, first.job);
 }
 
 /* It was denied in the middle: what it may read by then has been sent. */

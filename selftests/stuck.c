@@ -79,6 +79,42 @@ FIXTURE_TEARDOWN(stuck)
 	EXPECT_EQ(0, zt_box_close(&self->box));
 }
 
+struct held {
+	uint32_t contexts;
+	uint32_t links;
+	uint32_t jobs;
+	uint64_t inflight;
+	uint32_t workers;
+};
+
+static void held_keep(const struct zn_msg *msg, void *arg)
+{
+	struct held *held = arg;
+
+	held->contexts = zn_u32(msg, ZCP_NL_A_STATS_CONTEXTS);
+	held->links = zn_u32(msg, ZCP_NL_A_STATS_LINKS);
+	held->jobs = zn_u32(msg, ZCP_NL_A_STATS_JOBS_ACTIVE);
+	held->inflight = zn_u64(msg, ZCP_NL_A_STATS_INFLIGHT);
+	held->workers = zn_u32(msg, ZCP_NL_A_STATS_WORKERS);
+}
+
+static struct held held_now(SELF *self)
+{
+	struct held held = {};
+
+	zt_need(!zn_get(&self->nl, ZCP_NL_CMD_STATS_GET, 0, 0, held_keep, &held));
+	return held;
+}
+
+/* Waits until a worker is at the job, and gets no further. */
+static void wait_stuck(SELF *self, uint64_t id)
+{
+	zf_wait_held(&self->fs);
+	do {
+		zt_wait_stuck(self->ctx, id);
+	} while (held_now(self).workers != 1);
+}
+
 /* A job whose worker waits for the second half of the file. */
 static uint64_t stuck_job(SELF *self)
 {
@@ -87,7 +123,7 @@ static uint64_t stuck_job(SELF *self)
 	zf_hold(&self->fs, HELD);
 	zt_sink_start(&self->sink, self->conn.rx, 2 * LEN);
 	id = zt_submit_range(self->ctx, self->link, self->file, 0, LEN);
-	zf_wait_held(&self->fs);
+	wait_stuck(self, id);
 	return id;
 }
 
@@ -209,31 +245,6 @@ TEST_F_TIMEOUT(stuck, queued_job_is_cancelled_at_once, 240)
 	expect_stream(_metadata, self, LEN);
 }
 
-struct held {
-	uint32_t contexts;
-	uint32_t links;
-	uint32_t jobs;
-	uint64_t inflight;
-};
-
-static void held_keep(const struct zn_msg *msg, void *arg)
-{
-	struct held *held = arg;
-
-	held->contexts = zn_u32(msg, ZCP_NL_A_STATS_CONTEXTS);
-	held->links = zn_u32(msg, ZCP_NL_A_STATS_LINKS);
-	held->jobs = zn_u32(msg, ZCP_NL_A_STATS_JOBS_ACTIVE);
-	held->inflight = zn_u64(msg, ZCP_NL_A_STATS_INFLIGHT);
-}
-
-static struct held held_now(SELF *self)
-{
-	struct held held = {};
-
-	zt_need(!zn_get(&self->nl, ZCP_NL_CMD_STATS_GET, 0, 0, held_keep, &held));
-	return held;
-}
-
 /* The worker closes what its owner had to leave to it. */
 static void expect_nothing_held(struct __test_metadata *_metadata, SELF *self)
 {
@@ -274,10 +285,12 @@ TEST_F_TIMEOUT(stuck, close_does_not_wait, 240)
 
 TEST_F_TIMEOUT(stuck, killed_owner_does_not_wait, 240)
 {
+	int ready[2], status;
 	uint64_t begin;
-	int status;
 	pid_t pid;
+	char c;
 
+	zt_need(!pipe2(ready, O_CLOEXEC));
 	EXPECT_EQ(0, zt_unlink(self->ctx, self->link, NULL));
 	close(self->ctx);
 	self->ctx = -1;
@@ -286,16 +299,24 @@ TEST_F_TIMEOUT(stuck, killed_owner_does_not_wait, 240)
 	pid = fork();
 	ASSERT_GE(pid, 0);
 	if (!pid) {
+		uint64_t id;
+
 		self->ctx = zt_open(0);
-		zt_submit_range(self->ctx, zt_link(self->ctx, self->conn.tx), self->file, 0, LEN);
+		id = zt_submit_range(self->ctx, zt_link(self->ctx, self->conn.tx), self->file, 0,
+				     LEN);
+		zt_wait_stuck(self->ctx, id);
+		zt_need(write(ready[1], "x", 1) == 1);
 		for (;;)
 			pause();
 	}
 	zf_wait_held(&self->fs);
+	ASSERT_EQ(1, read(ready[0], &c, 1));
 	begin = zt_now_ns();
 	zt_need(!kill(pid, SIGKILL));
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_LT(zt_now_ns() - begin, SOON_NS);
+	close(ready[0]);
+	close(ready[1]);
 	zf_release(&self->fs, 0);
 	expect_nothing_held(_metadata, self);
 	zt_close(&self->conn);
@@ -362,7 +383,7 @@ TEST_F_TIMEOUT(stuck, reset, 240)
 
 	zf_hold(&self->fs, HELD);
 	id = zt_submit_range(self->ctx, self->link, self->file, 0, LEN);
-	zf_wait_held(&self->fs);
+	wait_stuck(self, id);
 	zt_reset(self->conn.rx);
 	self->conn.rx = -1;
 	/* Nobody but the worker ends a job that it is busy with. */

@@ -546,6 +546,20 @@ void zt_wait_state(int ctx, uint64_t job, uint32_t state)
 	zt_die("job %llu: state %d, never %u", (unsigned long long)job, now, state);
 }
 
+void zt_wait_stuck(int ctx, uint64_t job)
+{
+	uint64_t last = UINT64_MAX;
+	struct zcp_status status;
+
+	for (;;) {
+		zt_need(!zt_status(ctx, job, &status));
+		if (status.bytes_sent && status.bytes_sent == last)
+			return;
+		last = status.bytes_sent;
+		zt_sleep_ms(ZT_WATCH / 4);
+	}
+}
+
 unsigned int zt_jobs(int ctx)
 {
 	struct zcp_status status = { .size = sizeof(status), .flags = ZCP_STATUS_NEXT };

@@ -138,6 +138,8 @@ int zt_status(int ctx, uint64_t job, struct zcp_status *status);
 int zt_state(int ctx, uint64_t job);
 /* Waits until the job is in this state; ends the test if it never is. */
 void zt_wait_state(int ctx, uint64_t job, uint32_t state);
+/* Waits until its progress has begun, and come to a halt wherever that is. */
+void zt_wait_stuck(int ctx, uint64_t job);
 /* Jobs of the context, by walking them. */
 unsigned int zt_jobs(int ctx);
 /* Is an event readable within that time? */
