@@ -188,6 +188,7 @@ static void zlink_ack_locked(struct zlink *link, struct zjob *job, u32 una,
 static struct zjob *zlink_find_nocache(struct zlink *link, u64 *acked, bool *all)
 {
 	struct zjob *job = NULL, *pos;
+	u32 una;
 
 	spin_lock(&link->lock);
 	list_for_each_entry(pos, &link->unacked, entry) {
@@ -200,8 +201,11 @@ static struct zjob *zlink_find_nocache(struct zlink *link, u64 *acked, bool *all
 		job = link->current_job;
 	if (job) {
 		kref_get(&job->ref);
-		*acked = zjob_acked(job, zlink_una(link));
-		*all = job->state == ZCP_STATE_SENT && *acked == job->sent;
+		una = zlink_una(link);
+		*acked = zjob_acked(job, una);
+		/* An empty one too waits for what went before it. */
+		*all = job->state == ZCP_STATE_SENT &&
+		       !before(una, job->end_seq);
 		if (*all)
 			zjob_set_acked(job);
 	}

@@ -261,4 +261,28 @@ TEST_F_TIMEOUT(nocache, other_file_systems, 240)
 	EXPECT_EQ(0, zt_run("umount %s/over", self->box.dir));
 }
 
+/* An empty job waits for the bytes before it, which have no job any more. */
+TEST_F_TIMEOUT(nocache, empty_behind_unacked, 240)
+{
+	struct zcp_event event;
+	uint64_t first, empty;
+
+	zt_connect_holding(&self->conn);
+	self->link = zt_link(self->ctx, self->conn.tx);
+	first = zt_submit_range(self->ctx, self->link, self->file, 0, ZT_MIB);
+	zt_wait_state(self->ctx, first, ZCP_STATE_SENT);
+	empty = submit_nocache(self, 0, 0);
+	zt_wait_state(self->ctx, empty, ZCP_STATE_SENT);
+	zt_need(zt_unacked(self->conn.tx));
+	zt_cancel(self->ctx, first, &(struct zcp_cancel) {});
+	zt_event(self->ctx, &event);
+	EXPECT_EQ(first, event.job);
+	EXPECT_FALSE(zt_readable(self->ctx, ZT_WATCH));
+	EXPECT_EQ(0, shutdown(self->conn.tx, SHUT_WR));
+	EXPECT_EQ(ZT_MIB, zt_drain(self->conn.rx));
+	zt_event(self->ctx, &event);
+	EXPECT_EQ(empty, event.job);
+	EXPECT_EQ(ZCP_STATE_DONE, event.state);
+}
+
 TEST_HARNESS_MAIN
