@@ -367,8 +367,12 @@ static enum zpush_result zjob_push_segments(struct zjob *job,
 			return ZPUSH_BLOCKED;
 		if (n == -ENOMEM || (send_failed && n == -ENOBUFS))
 			return ZPUSH_NOMEM;
-		if (push->refused)
+		if (push->refused) {
+			/* A connection that has ended has no route either. */
+			if (zjob_must_stop(job))
+				return ZPUSH_STOPPED;
 			job->count.refused = push->refused;
+		}
 		job->error = -n;
 		return ZPUSH_FAILED;
 	}

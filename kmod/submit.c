@@ -301,7 +301,14 @@ static int zjob_check_path(struct zlink *link, const struct zjob *job,
 		return -ENOENT;
 	*reason = zpath_reason(sock->sk);
 	sockfd_put(sock);
-	return *reason == ZCP_REASON_NONE ? 0 : -EOPNOTSUPP;
+	if (*reason == ZCP_REASON_NONE)
+		return 0;
+	/* A connection that has ended has no route either. */
+	if (test_bit(ZLINK_BROKEN, &link->bits)) {
+		*reason = ZCP_REASON_NONE;
+		return -ESHUTDOWN;
+	}
+	return -EOPNOTSUPP;
 }
 
 static int zctx_submit_one(struct zctx *ctx, struct zlink *link,
