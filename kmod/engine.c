@@ -22,6 +22,7 @@
 
 #define ZDELAY_MIN	max(HZ / 10, 1)	/* safety net: first, and at most */
 #define ZDELAY_MAX	(2 * HZ)
+#define ZDELAY_STALLED	(30 * HZ)	/* when no event depends on it */
 #define ZJOB_COST	256	/* what an empty job takes off the quota */
 #define ZLINK_INFLIGHT	(64 * 1024)	/* what each link may always have */
 #define ZTURN_ALONE	(2 * 1024 * 1024)	/* before a link looks for others */
@@ -374,6 +375,7 @@ static void zlink_job_sent(struct zlink *link, struct zjob *job)
  */
 static bool zlink_arm(struct zlink *link, bool want_space)
 {
+	unsigned long longest = ZDELAY_MAX;
 	struct sock *sk = link->sk;
 	bool want_ack = false;
 	struct zjob *job;
@@ -409,8 +411,15 @@ static bool zlink_arm(struct zlink *link, bool want_space)
 			   (READ_ONCE(sk->sk_shutdown) & SEND_SHUTDOWN)))
 		return true;
 
+	/*
+	 * Room is always announced: thousands of links whose peers have stalled
+	 * must not take turns only to see that.
+	 */
+	if (!job && want_space)
+		longest = ZDELAY_STALLED;
+	link->delay = min(link->delay, longest);
 	zlink_kick_later(link, link->delay);
-	link->delay = min_t(unsigned long, 2 * link->delay, ZDELAY_MAX);
+	link->delay *= 2;
 	return false;
 }
 
