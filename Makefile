@@ -11,6 +11,8 @@
 #   make check-all          all tests on every kernel that is supported, and a table
 #   make coverage           which lines and branches of the module the tests run
 #   make judges             suites of others, with sendfile(2) by zcp: KERNEL, JUDGES=tls
+#   make load               the load tests at full scale; LOAD=soak,stalled,pressure,
+#                           cycles,disk chooses
 #   make bench              compare the ways to send a file, at native speed, into
 #                           bench-out; SUITE=bulk,small ROUNDS=7 METHODS=...
 #   make lint               checkpatch, sparse, W=1, shellcheck, clang-format
@@ -130,6 +132,9 @@ coverage:
 judges:
 	KERNEL="$(or $(KERNEL),6.1)" JUDGES="$(JUDGES)" STAGES=judges selftests/check.sh
 
+load:
+	KERNEL="$(KERNEL)" LOAD="$(LOAD)" selftests/load/run.sh
+
 bench:
 	SUITE="$(SUITE)" ROUNDS="$(ROUNDS)" METHODS="$(METHODS)" selftests/bench/bench.sh
 
@@ -144,4 +149,4 @@ clean:
 
 .PHONY: all help modules user install modules_install user_install uninstall \
 	device_install device_uninstall dkms_source dkms dkms_remove deb \
-	demo vm check check-all judges coverage bench lint clean
+	demo vm check check-all load judges coverage bench lint clean

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The module loaded and unloaded under load: contexts with links and jobs in
+ * every state are closed, or their process is killed, and the module goes at
+ * once, with somebody listening to its notifications or not.
+ *
+ * usage: cycles NUMBER MODULE
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../zcp_nl.h"
+#include "../zcp_test.h"
+
+#define LINKS		16
+#define JOBS		16
+#define FILE_LEN	ZT_MIB
+
+enum how {
+	HOW_EXIT,	/* with everything open */
+	HOW_CLOSE,	/* the contexts first */
+	HOW_KILLED,	/* by a signal, at any time */
+	HOW_KILLED_BUSY,	/* while it goes on and on */
+	HOW_MANY,
+};
+
+static int file;
+static unsigned int states[ZCP_STATE_CANCELLED + 1];
+
+static void submit_mix(int ctx, uint32_t link, unsigned int n)
+{
+	struct zcp_segment seg = zt_range(file, 0, n % 3 ? FILE_LEN / (1 + n) : FILE_LEN);
+	struct zcp_job job = zt_job(link, &seg, 1);
+
+	job.complete = n % 4 == 1 ? ZCP_COMPLETE_SENT : ZCP_COMPLETE_ACKED;
+	job.rate = n % 8 == 7 ? ZT_MIB : 0;
+	zt_submit(ctx, &job);
+}
+
+/* Some block, some are sent, some are read, some have lost their peer. */
+static void make_links(int ctx, struct zt_sink *sinks)
+{
+	struct zt_conn conn;
+	unsigned int i, j;
+	uint32_t link;
+
+	for (i = 0; i < LINKS; i++) {
+		if (i % 4 == 0)
+			zt_connect_holding(&conn);
+		else if (i % 4 == 1)
+			zt_connect(&conn, 0, 0);
+		else
+			zt_connect_blocking(&conn);
+		link = zt_link_flags(ctx, conn.tx, i % 2 ? ZCP_LINK_CONTINUE : 0);
+		if (i % 4 == 1)
+			zt_sink_count(&sinks[i], conn.rx);
+		for (j = 0; j < JOBS; j++)
+			submit_mix(ctx, link, i + j);
+		if (i % 8 == 7)
+			zt_reset(conn.rx);
+	}
+}
+
+static void load(enum how how, int ready)
+{
+	static struct zt_sink sinks[2][LINKS];
+	struct zcp_event ev;
+	int ctxs[2], i;
+
+	for (i = 0; i < 2; i++) {
+		ctxs[i] = zt_open(O_NONBLOCK);
+		make_links(ctxs[i], sinks[i]);
+	}
+	zt_need(write(ready, "", 1) == 1);
+	while (how == HOW_KILLED_BUSY) {
+		i = read(ctxs[0], &ev, sizeof(ev));
+		if (i > 0 && ev.state == ZCP_STATE_DONE)
+			submit_mix(ctxs[0], ev.link, ev.job % 16);
+	}
+	if (how == HOW_KILLED)
+		pause();
+	if (how == HOW_CLOSE) {
+		close(ctxs[1]);
+		close(ctxs[0]);
+	}
+	_exit(0);
+}
+
+static void look(const struct zn_msg *msg, void *arg)
+{
+	uint32_t state = zn_u32(msg, ZCP_NL_A_JOB_STATE);
+
+	if (state <= ZCP_STATE_CANCELLED)
+		states[state]++;
+}
+
+/* By a socket of its own: others get notifications in between. */
+static void dump(void)
+{
+	struct zn_sock nl;
+
+	zn_open(&nl);
+	zt_need(!zn_dump(&nl, ZCP_NL_CMD_JOB_GET, 0, 0, look, NULL));
+	zn_close(&nl);
+}
+
+static void cycle(unsigned int n, const char *module)
+{
+	bool listens = n % 2, stays = n % 4 == 3;
+	enum how how = n / 4 % HOW_MANY;
+	struct zn_sock nl;
+	int fd, pipes[2], status;
+	pid_t pid;
+	char c;
+
+	fd = open(module, O_RDONLY | O_CLOEXEC);
+	zt_need(fd >= 0);
+	if (syscall(SYS_finit_module, fd, "", 0))
+		zt_die("loading: errno %d", errno);
+	close(fd);
+	if (listens) {
+		zn_open(&nl);
+		zt_need(!zn_subscribe(&nl));
+	}
+	zt_need(!pipe2(pipes, O_CLOEXEC));
+	pid = fork();
+	zt_need(pid >= 0);
+	if (!pid)
+		load(how, pipes[1]);
+	close(pipes[1]);
+	/* At any time, one of four before all is set up. */
+	if (n % 16 >= 4 || how < HOW_KILLED)
+		zt_need(read(pipes[0], &c, 1) == 1);
+	close(pipes[0]);
+	if (n % 3 == 0)
+		dump();
+	if (how >= HOW_KILLED) {
+		usleep(n * 37 % 20 * 1000);
+		kill(pid, SIGKILL);
+	}
+	zt_need(waitpid(pid, &status, 0) == pid);
+	zt_need(how >= HOW_KILLED ? WIFSIGNALED(status) : !status);
+	if (listens && !stays)
+		zn_close(&nl);
+	if (syscall(SYS_delete_module, "zcp", O_NONBLOCK))
+		zt_die("unloading: errno %d", errno);
+	zt_need(access("/sys/module/zcp", F_OK));
+	if (listens && stays)
+		zn_close(&nl);
+}
+
+int main(int argc, char **argv)
+{
+	unsigned int i, nr, states_seen = 0;
+
+	zt_need(argc == 3);
+	nr = atoi(argv[1]);
+	zt_need(!zt_run("ip link set lo up"));
+	file = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	zt_need(file >= 0);
+	zt_fill(file, 1, 0, FILE_LEN);
+	if (syscall(SYS_delete_module, "zcp", O_NONBLOCK))
+		zt_die("unloading: errno %d", errno);
+	for (i = 0; i < nr; i++)
+		cycle(i, argv[2]);
+	printf("%u times loaded and unloaded; jobs seen just before:", nr);
+	for (i = ZCP_STATE_QUEUED; i <= ZCP_STATE_CANCELLED; i++) {
+		printf(" %u", states[i]);
+		states_seen += !!states[i];
+	}
+	printf(" (queued running blocked sent done failed cancelled)\n");
+	/* Else there was no load. */
+	return states_seen < 3;
+}
