@@ -45,8 +45,9 @@ make_root() {
 get() {
 	local packages tmp
 
-	# Without pahole newer kernels warn that theirs was another one.
-	packages=$("$here/deps.sh" --list build uml check bench | paste -sd,),dwarves
+	# Without pahole newer kernels warn that theirs was another one. By W=1 they run
+	# kernel-doc, which is in Perl, and of which apt has only the base.
+	packages=$("$here/deps.sh" --list build uml check bench | paste -sd,),dwarves,perl
 	[ "$(cat "$root.packages" 2>/dev/null)" != "$packages" ] || [ ! -d "$root" ] || return 0
 	"$here/deps.sh" userland >&2
 	mkdir -p "$cache/roots"
