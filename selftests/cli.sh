@@ -368,6 +368,17 @@ rate() {
 		deliver_streams 4 "$(digest "$tmp/part")" --rate 1M "$tmp/part" && took 1800 6000
 }
 
+progress_on_a_terminal() {
+	local file=$tmp/part
+
+	head -c 2000000 /dev/urandom >"$file"
+	receive -o "$tmp/got" && TERM=linux LC_ALL=C.UTF-8 /usr/bin/python3 \
+		"$top/user/test/terminal.py" see '^ *[0-9]?[0-9]% \[#+ +\] .* MiB .*ETA' \
+		see ' 2000000 zero-copied' end 0 -- \
+		zcpctl send --rate 1M "$file" "127.0.0.1:$port" && received &&
+		same "$(digest "$file")" "$(json sha256 "$tmp/recv.json")" sha256
+}
+
 # Only what a transfer has brought into the page cache is dropped, and counted. On
 # one machine the last packets may hold pages for longer than that.
 nocache_of_a_disk() {
@@ -476,11 +487,25 @@ doctor() {
 		grep -qi 'CVE' "$tmp/out"
 }
 
-not_allowed() {
-	chmod 600 /dev/zcp
+# What zcpctl says to another user: refused PATTERN
+refused() {
 	setpriv --reuid 65534 --regid 65534 --clear-groups "$(command -v zcpctl)" info \
 		>"$tmp/out" 2>"$tmp/err"
-	same 1 $? "exit status" && empty "$tmp/out" && grep -q /dev/zcp "$tmp/err"
+	same 1 $? "exit status" && empty "$tmp/out" && same 1 "$(wc -l <"$tmp/err")" lines &&
+		grep "/dev/zcp: Permission denied; $1" "$tmp/err"
+}
+
+not_allowed() {
+	local owner status
+
+	owner=$(stat -c %g /dev/zcp)
+	chgrp 0 /dev/zcp && chmod 660 /dev/zcp && refused "this user may not use it" &&
+		chgrp daemon /dev/zcp &&
+		refused "the group daemon may use it: sudo usermod -aG daemon USER" &&
+		chmod 600 /dev/zcp && refused "this user may not use it"
+	status=$?
+	chgrp "$owner" /dev/zcp && chmod 660 /dev/zcp
+	return $status
 }
 
 check "cli: help goes to stdout, and is there for each verb" help_on_stdout
@@ -516,6 +541,11 @@ check "cli: --streams: one line of text" streams_text
 check "cli: --streams: SIGINT cancels all" streams_interrupted
 check "cli: --streams: file shorter than --length" streams_too_short
 check "cli: --rate" rate
+if /usr/bin/python3 -c 'import pyte' 2>/dev/null; then
+	check "cli: a bar of progress on a terminal" progress_on_a_terminal
+else
+	skip "cli: a bar of progress on a terminal" "needs python3-pyte"
+fi
 check "cli: --nocache" nocache
 if [ -z "$(missing mkfs.ext4)" ]; then
 	check "cli: --nocache: dropped is what was brought in" nocache_of_a_disk

@@ -283,7 +283,7 @@ top_on_a_terminal() {
 	local status
 
 	start || return 1
-	TERM=xterm LC_ALL=C.UTF-8 $python "$top/user/test/terminal.py" see '^PROCESS' \
+	TERM=linux LC_ALL=C.UTF-8 $python "$top/user/test/terminal.py" see '^PROCESS' \
 		see "zcpctl .*large 127.0.0.1:$port" key '/nothing\n' gone large key '/\e' see large \
 		key c see "cancel job $job\\? y/n" key y see "job $job: cancelled after" key q end 0 -- \
 		zcpctl top --interval 0.5 && cancelled

@@ -108,6 +108,8 @@ run 0 --help && says out '^  doctor ' && [ ! -s "$tmp/err" ]
 ok $? "help goes to stdout"
 run 0 --version && [ "$(cat "$tmp/out")" = "zcpctl $VERSION" ]
 ok $? "--version"
+run 0 version --json && [ "$(cat "$tmp/out")" = "{\"version\":\"$VERSION\"}" ]
+ok $? "version --json"
 good=0
 for verb in send recv list show cancel monitor stats top caps info doctor completion version help; do
 	{ run 0 help $verb && says out "^usage: zcpctl $verb"; } || good=1
@@ -215,7 +217,7 @@ kill "$receiver"
 wait "$receiver"
 mocked 1 caps 127.0.0.1:1 && says err 'cannot connect to 127.0.0.1 port 1: Connection refused'
 ok $? "caps: nobody there"
-{ ZCP_MOCK_OPEN_ERRNO=13 mocked 1 info && says err 'Permission denied; this user'; }
+{ ZCP_MOCK_OPEN_ERRNO=13 mocked 1 info && says err 'Permission denied; th(is user|e group) '; }
 ok $? "no permission"
 "$zcpctl" doctor --json >"$tmp/out" 2>"$tmp/err"
 doctor=$?

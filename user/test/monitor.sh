@@ -229,8 +229,9 @@ run 1 top && says err 'top needs a terminal; try --batch' && one_line
 ok $? "top without a terminal"
 
 # on_terminal STEP... -- ARG...
+# What pyte is, as far as it goes: it knows no repeated characters, as xterm does.
 on_terminal() {
-	TERM=${terminal:-xterm} $python "$here/terminal.py" "$@" >"$tmp/out" 2>"$tmp/err"
+	TERM=${terminal:-linux} LC_ALL=${locale:-C.UTF-8} $python "$here/terminal.py" "$@" >"$tmp/out" 2>"$tmp/err"
 }
 if has pyte; then
 	on_terminal see '^PROCESS .* ZC$' see 'server.*running.* 99%$' see 'q quit' key q end 0 -- \
@@ -247,18 +248,27 @@ if has pyte; then
 	on_terminal see server key h see 'sort by QUEUE' see 'reverse the order' key x gone 'sort by' \
 		key r see 'evil.*\n-.*\nserver' key q end 0 -- "$fake" top --interval 60
 	ok $? "top: help, reverse"
-	on_terminal see server size 132x40 see '^PROCESS {18}' size 50x10 see '^PROCESS .*PEER' \
-		size 20x3 see '^PROCESS' size 1x1 see '^[0-9]$' \
-		size 80x24 see 'server.*running' key q end 0 -- "$fake" top --interval 60
-	ok $? "top: sizes"
+	good=0
+	for locale in C C.UTF-8; do
+		on_terminal see server size 132x40 see '^PROCESS {18}' size 50x10 see '^PROCESS .*PEER' \
+			size 20x3 see '^PROCESS' size 1x1 see '^[0-9]$' size 80x24 \
+			see 'server.*running' key q end 0 -- "$fake" top --interval 60 || good=1
+	done
+	locale=
+	ok $good "top: sizes"
 	on_terminal see server size 50x10 see '^PROCESS .*PEER' size 80x24 see 'server.*running' \
 		kill TERM end 0 -- env LD_PRELOAD="$late" "$fake" top --interval 60
 	ok $? "top: a change of size and a signal just before it waits"
+	on_terminal see 'failed.*\n(.*\n)*q quit' color some key q end 0 -- "$fake" top &&
+		NO_COLOR=1 on_terminal see 'failed.*\n(.*\n)*q quit' color none key q end 0 -- \
+			"$fake" top && terminal=vt100 on_terminal see 'failed.*\n(.*\n)*q quit' \
+			color none key q end 0 -- "$fake" top
+	ok $? "top: colors, none with NO_COLOR or where there are none"
 	on_terminal see server see ' 12%' see ' 13%' kill INT end 0 -- "$fake" top --interval 0.2 &&
 		on_terminal see server end 0 -- "$fake" top --interval 0.1 --count 5
 	ok $? "top: refreshes, SIGINT, --count"
-	ZCP_FAKE=busy on_terminal see 'jobs 2' key F key 'jjj' key '\e[6~' key '\eOF' key c \
-		see 'cancel job 1099' key n key '\eOH' key c see 'cancel job 100\?' key n key q end 0 -- \
+	ZCP_FAKE=busy on_terminal see 'jobs 2' key F key 'jjj' key '\e[6~' key '\e[4~' key c \
+		see 'cancel job 1099' key n key '\e[1~' key c see 'cancel job 100\?' key n key q end 0 -- \
 		"$fake" top --interval 60
 	ok $? "top: a thousand jobs"
 	# Slowly, so that there is time to look.
@@ -280,6 +290,7 @@ if has pyte; then
 else
 	for name in "80x24" "sort, and cancel after a confirmation" filter "help, reverse" sizes \
 		"a change of size and a signal just before it waits" \
+		"colors, none with NO_COLOR or where there are none" \
 		"refreshes, SIGINT, --count" "a thousand jobs" "a terminal that is not known"; do
 		skip "top: $name" "needs python3-pyte"
 	done

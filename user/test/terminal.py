@@ -6,6 +6,7 @@ usage: terminal.py [--size COLUMNSxLINES] STEP... -- PROGRAM [ARGUMENT...]
 A step is
   see REGEX     wait until the screen has it
   gone REGEX    wait until the screen does not have it any more
+  color WORD    wait until something on the screen has a color: some; or nothing: none
   key TEXT      type it; \\e is Escape, \\n Return, \\b Backspace
   size CxL      change the size of the terminal
   kill SIGNAL   send a signal
@@ -44,6 +45,10 @@ class Terminal:
     def text(self):
         return "\n".join(line.rstrip() for line in self.screen.display)
 
+    def colored(self):
+        return any(c.fg != "default" or c.bg != "default"
+                   for line in self.screen.buffer.values() for c in line.values())
+
     def read(self, seconds):
         """Takes what the program prints; False at its end."""
         if not select.select([self.fd], [], [], seconds)[0]:
@@ -74,6 +79,8 @@ class Terminal:
             return self.wait(lambda: re.search(value, self.text(), re.M))
         if what == "gone":
             return self.wait(lambda: not re.search(value, self.text(), re.M))
+        if what == "color":
+            return self.wait(lambda: self.colored() == (value == "some"))
         if what == "key":
             for name, key in (("\\e", "\033"), ("\\n", "\r"), ("\\b", "\177")):
                 value = value.replace(name, key)

@@ -3,10 +3,12 @@
  * Errors, numbers and the device: what the verbs share.
  */
 #include <errno.h>
+#include <grp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "zcpctl.h"
 
@@ -63,9 +65,27 @@ int usage_error(const char *verb, const char *format, ...)
 	return USAGE;
 }
 
+/* Who may use the device: the members of its group, where it has been given to one. */
+static void member_advice(char *buf, size_t size)
+{
+	const mode_t both = 0060;
+	struct group *group = NULL;
+	struct stat st;
+
+	if (!stat(ZCP_DEVICE, &st) && st.st_gid && (st.st_mode & both) == both)
+		group = getgrgid(st.st_gid);
+	if (group)
+		snprintf(buf, size,
+			 "the group %s may use it: sudo usermod -aG %s USER, and log in anew",
+			 group->gr_name, group->gr_name);
+	else
+		snprintf(buf, size, "this user may not use it; try: sudo zcpctl, or zcpctl doctor");
+}
+
 void device_problem(int error, char *buf, size_t size)
 {
 	const char *advice = "zcpctl doctor may know more";
+	char member[160];
 
 	switch (error) {
 	case ENOENT:
@@ -75,7 +95,8 @@ void device_problem(int error, char *buf, size_t size)
 		break;
 	case EACCES:
 	case EPERM:
-		advice = "this user may not use it; try: sudo zcpctl, or zcpctl doctor";
+		member_advice(member, sizeof(member));
+		advice = member;
 		break;
 	case ENOTTY:
 	case EPROTO:

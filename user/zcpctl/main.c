@@ -6,18 +6,20 @@
 #include <string.h>
 
 #include "command.h"
+#include "print.h"
 #include "zcpctl.h"
 
 static int cmd_help(int argc, char **argv);
 static int cmd_version(int argc, char **argv);
 
 static const struct opt help_only[] = { OPT_HELP, OPT_END };
+static const struct opt json_and_help[] = { OPT_JSON("one object"), OPT_HELP, OPT_END };
 
 static const struct command version_command = {
 	.name = "version",
 	.args = "",
 	.help = "print the version",
-	.options = help_only,
+	.options = json_and_help,
 	.run = cmd_version,
 };
 
@@ -71,15 +73,17 @@ static void overview(FILE *out)
 
 static int cmd_version(int argc, char **argv)
 {
-	int status;
-	int opt;
+	struct printer p;
+	bool json;
+	int ret;
 
-	while ((opt = next_option(argc, argv, &version_command)) != -1)
-		if (option_stop(opt, &status))
-			return status;
-	if (!operands_fit(argc, argv, &version_command, 0, 0))
-		return USAGE;
-	printf("zcpctl %s\n", zcp_version());
+	ret = only_json(argc, argv, &version_command, 0, &json);
+	if (ret >= 0)
+		return ret;
+	print_init(&p, stdout, json);
+	print_object(&p, NULL);
+	print_string(&p, "version", "zcpctl %s\n", zcp_version());
+	print_end(&p);
 	return DONE;
 }
 
