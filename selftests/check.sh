@@ -273,12 +273,23 @@ dkms_tests() {
 	: "$image"
 }
 
-# The Debian packages.
+# The Debian packages: made here, used in User-mode Linux, where dkms is as fast as
+# here, and their module in a VM with the kernel that it was built for.
 deb_tests() {
-	local log=$logs/deb-build.log
+	local kernel=${kernels%% *} log=$logs/deb out=$top/.build/debvm
+	local release='' image='' root='' kdir=''
 
-	"$here/deb.sh" build >"$log" 2>&1
-	tap "deb: made" "$log" $?
+	case $kernel in uml*) kernel=6.1 ;; esac
+	eval "$("$vm/kernel.sh" get "$kernel")"
+	"$here/deb.sh" build "$out" >"$log-build.log" 2>&1
+	tap "deb: made" "$log-build.log" $?
+	KERNEL='' "$vm/run.sh" --kernel uml --share "$out" --timeout "$limit" -- \
+		"selftests/deb.sh use $release '$out'" >"$log-use.log" 2>&1
+	tap "deb: installed, used and purged in User-mode Linux" "$log-use.log" $?
+	KERNEL='' "$vm/run.sh" --kernel "$kernel" --timeout "$limit" -- \
+		"selftests/deb.sh load $release '$out'" >"$log-load.log" 2>&1
+	tap "deb: installed, used and purged on $release" "$log-load.log" $?
+	: "$image $root $kdir"
 }
 
 # Suites that others have written, each in a VM of its own; what is called JUDGE_*
@@ -394,7 +405,7 @@ for stage in $stages; do
 		"$vm/deps.sh" dkms && dkms_tests
 		;;
 	deb)
-		"$vm/deps.sh" deb && deb_tests
+		"$vm/deps.sh" uml deb && deb_tests
 		;;
 	judges)
 		"$vm/deps.sh" judges || exit 1
