@@ -202,6 +202,85 @@ TEST_F_TIMEOUT(cgroup, jobs_are_the_submitters, 240)
 	self->ctx = zt_open(O_NONBLOCK);
 }
 
+/* More and more, until no memory is given any more. */
+static void submit_all(SELF *self)
+{
+	static char text[INLINE];
+	struct zcp_segment seg = zt_inline(text, sizeof(text));
+	uint32_t link = zt_link(self->ctx, self->conn.tx);
+	struct zcp_job job = zt_job(link, &seg, 1);
+	int ret;
+
+	do {
+		ret = zt_try_submit(self->ctx, &job);
+	} while (!ret);
+	zt_need(ret == -ENOMEM);
+}
+
+/*
+ * At its limit a group gets ENOMEM, or the kernel kills in it; klog.sh knows the
+ * name. The jobs that were accepted by then are whole, and others' go on.
+ */
+TEST_F_TIMEOUT(cgroup, limit_is_the_submitters, 240)
+{
+	const char *lacks = lacks_memory(self);
+	int mine, file, status;
+	unsigned int jobs, nr = 0;
+	struct zcp_event event;
+	struct zt_conn conn;
+	struct zt_sink sink;
+
+	if (lacks)
+		SKIP(return, "%s", lacks);
+	/* Others send all the time. */
+	mine = zt_open(O_NONBLOCK);
+	zt_connect(&conn, 0, 0);
+	zt_sink_count(&sink, conn.rx);
+	file = zt_file(&self->box, 1, 0);
+	zt_need(!ftruncate(file, 100 * ZT_GIB));
+	zt_submit_range(mine, zt_link(mine, conn.tx), file, 0, 100 * ZT_GIB);
+
+	zt_need(!rmdir(self->group));
+	snprintf(self->group, sizeof(self->group), "%s/zcp-test-oom-%d", self->root, getpid());
+	zt_need(!mkdir(self->group, 0700));
+	zt_need(write_to(self->group, "memory.max", "16M"));
+	self->pid = fork();
+	ASSERT_GE(self->pid, 0);
+	if (!self->pid) {
+		zt_need(write_to(self->group, "cgroup.procs", "0"));
+		submit_all(self);
+		_exit(0);
+	}
+	ASSERT_EQ(self->pid, waitpid(self->pid, &status, 0));
+	EXPECT_TRUE(!status || (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL))
+		TH_LOG("status %x", status);
+	jobs = zt_jobs(self->ctx);
+	EXPECT_GT(jobs, 16 * ZT_MIB / INLINE / 2);
+	EXPECT_LT(jobs, 16 * ZT_MIB / INLINE);
+	EXPECT_EQ(0, zt_unlink(self->ctx, 1, NULL));
+	while (zt_readable(self->ctx, 0)) {
+		zt_event(self->ctx, &event);
+		/* Its peer may have had room for the first ones. */
+		EXPECT_TRUE(event.state == ZCP_STATE_CANCELLED || event.state == ZCP_STATE_DONE);
+		EXPECT_TRUE(event.state == ZCP_STATE_CANCELLED || event.bytes_acked == INLINE);
+		nr++;
+	}
+	EXPECT_EQ(jobs, nr);
+	EXPECT_EQ(0, zt_jobs(self->ctx));
+	EXPECT_FALSE(zt_readable(mine, 0));
+	zt_unlink(mine, 1, NULL);
+	zt_event(mine, &event);
+	EXPECT_EQ(ZCP_STATE_CANCELLED, event.state);
+	close(conn.tx);
+	zt_sink_join(&sink);
+	EXPECT_EQ(event.bytes_sent, sink.len);
+	zt_sink_free(&sink);
+	close(conn.rx);
+	close(mine);
+	close(file);
+	close(self->go[1]);
+}
+
 static struct zf_fs fs;
 
 static void submit_file(SELF *self)
