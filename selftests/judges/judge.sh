@@ -70,7 +70,7 @@ tracing=/sys/kernel/tracing
 count_calls() {
 	mountpoint -q $tracing || mount -t tracefs tracefs $tracing
 	[ -e $tracing/kprobe_events ] || return 1
-	echo "p:zcp_judge/$1 $1" >$tracing/kprobe_events &&
+	echo "p:zcp_judge/$1 $1" >>$tracing/kprobe_events &&
 		echo 1 >"$tracing/events/zcp_judge/$1/enable"
 }
 
@@ -79,7 +79,11 @@ calls() {
 }
 
 end_calls() {
-	echo 0 >"$tracing/events/zcp_judge/$1/enable"
+	local name
+
+	for name; do
+		echo 0 >"$tracing/events/zcp_judge/$name/enable"
+	done
 	echo >$tracing/kprobe_events
 }
 
