@@ -479,6 +479,38 @@ show_and_cancel() {
 		run 1 cancel 123456789 && empty "$tmp/out" && [ -s "$tmp/err" ]
 }
 
+# A connection with a layer on it is refused, and its name said: layer NAME WORDS
+layer() {
+	local status
+
+	receive -o "$tmp/got" || return 125
+	LD_PRELOAD=$ZCP_TEST_BIN/layer.so ZCP_LAYER=$1 zcpctl send /etc/passwd \
+		"$address:$port" >"$tmp/out" 2>"$tmp/err"
+	status=$?
+	stop
+	same 1 $status "exit status" && same 1 "$(wc -l <"$tmp/err")" "lines" &&
+		grep -qF -e "zcp cannot use this connection: $2" "$tmp/err" && return
+	cat "$tmp/err"
+	return 1
+}
+
+have_mptcp() {
+	modprobe -q mptcp
+	[ "$(cat /proc/sys/net/mptcp/enabled 2>/dev/null)" = 1 ]
+}
+
+have_ulp() {
+	modprobe -q "$1"
+	receive -o "$tmp/got" || return 1
+	LD_PRELOAD=$ZCP_TEST_BIN/layer.so ZCP_LAYER=$1 zcpctl send /etc/passwd \
+		"$address:$port" >/dev/null 2>&1
+	[ $? -ne 77 ] || {
+		stop
+		return 1
+	}
+	stop
+}
+
 doctor() {
 	zcpctl doctor --json >"$tmp/out" 2>"$tmp/err"
 	[ $? -le 1 ] && empty "$tmp/err" && valid_json "$tmp/out" || return 1
@@ -558,6 +590,22 @@ check "cli: peer resets" peer_resets
 check "cli: caps" caps_of_loopback
 check "cli: info, list" info_and_list
 check "cli: show, cancel of a job that is not there" show_and_cancel
+if [ ! -e "${ZCP_TEST_BIN:=$top/.build/selftests}/layer.so" ]; then
+	skip "cli: layers by name" "needs $ZCP_TEST_BIN/layer.so (make -C selftests)"
+else
+	if have_mptcp; then
+		check "cli: MPTCP is refused by name" layer mptcp "it is MPTCP"
+	else
+		skip "cli: MPTCP is refused by name" "the kernel lacks CONFIG_MPTCP"
+	fi
+	for ulp in tls espintcp; do
+		if have_ulp $ulp; then
+			check "cli: $ulp is refused by name" layer $ulp "it has the layer \"$ulp\""
+		else
+			skip "cli: $ulp is refused by name" "the kernel lacks $ulp"
+		fi
+	done
+fi
 check "cli: doctor" doctor
 check "cli: a user who may not use the device" not_allowed
 finish

@@ -9,16 +9,26 @@
 #include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/fanotify.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <linux/bpf.h>
 #include <linux/netlink.h>
+#include <linux/perf_event.h>
+#include <linux/tcp.h>
+#include <linux/vm_sockets.h>
 
 #include "kselftest_harness.h"
 #include "zcp_test.h"
+
+#ifndef AF_SMC
+#define AF_SMC	43
+#endif
 
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT 240
@@ -269,14 +279,242 @@ TEST_F(fds, target_not_plain_tcp)
 	TARGET(-EOPNOTSUPP, got(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0)));
 }
 
+/* A connection of two sockets of another kind; false if the kernel lacks it. */
+static bool connect_kind(struct zt_conn *conn, int family, int protocol)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET };
+	struct sockaddr_vm vm = { .svm_family = AF_VSOCK, .svm_cid = 1, .svm_port = 4000 };
+	struct sockaddr *addr = (struct sockaddr *)&sin;
+	socklen_t len = sizeof(sin);
+	int listener;
+
+	if (family == AF_VSOCK) {
+		addr = (struct sockaddr *)&vm;
+		len = sizeof(vm);
+	}
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	listener = socket(family, SOCK_STREAM | SOCK_CLOEXEC, protocol);
+	if (listener < 0)
+		return false;
+	conn->tx = got(socket(family, SOCK_STREAM | SOCK_CLOEXEC, protocol));
+	if (bind(listener, addr, len) || listen(listener, 1) ||
+	    getsockname(listener, addr, &len) || connect(conn->tx, addr, len)) {
+		close(listener);
+		close(conn->tx);
+		return false;
+	}
+	conn->rx = got(accept4(listener, NULL, NULL, SOCK_CLOEXEC));
+	close(listener);
+	return true;
+}
+
+/* What is refused as a target has not taken a byte. */
+#define CONNECTED(expected, conn) do { \
+	char __c; \
+	TARGET(expected, (conn)->tx); \
+	EXPECT_EQ(0, recv((conn)->rx, &__c, 1, 0)) TH_LOG("something arrived"); \
+	close((conn)->rx); \
+} while (0)
+
 TEST_F(fds, target_mptcp)
 {
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP);
+	struct zt_conn conn;
 
-	if (fd < 0)
+	zt_run("modprobe -q mptcp");
+	if (!connect_kind(&conn, AF_INET, IPPROTO_MPTCP))
 		SKIP(return, "socket(IPPROTO_MPTCP): errno %d, the kernel lacks CONFIG_MPTCP",
 		     errno);
-	TARGET(-EOPNOTSUPP, fd);
+	CONNECTED(-EOPNOTSUPP, &conn);
+}
+
+/* Who accepts MPTCP, and gets TCP, has a socket of TCP. */
+TEST_F(fds, target_mptcp_fallback)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET };
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP);
+	socklen_t len = sizeof(sin);
+	struct zcp_event event;
+	char buf[5000];
+	int rx, tx;
+
+	if (listener < 0)
+		SKIP(return, "socket(IPPROTO_MPTCP): errno %d, the kernel lacks CONFIG_MPTCP",
+		     errno);
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	zt_need(!bind(listener, (struct sockaddr *)&sin, len) && !listen(listener, 1));
+	zt_need(!getsockname(listener, (struct sockaddr *)&sin, &len));
+	rx = got(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+	zt_need(!connect(rx, (struct sockaddr *)&sin, len));
+	tx = got(accept4(listener, NULL, NULL, SOCK_CLOEXEC));
+	zt_submit_range(self->ctx, zt_link(self->ctx, tx), self->file, 0, sizeof(buf));
+	zt_read_full(rx, buf, sizeof(buf));
+	EXPECT_EQ(-1, zt_mismatch(buf, sizeof(buf), 1, 0));
+	zt_event(self->ctx, &event);
+	EXPECT_EQ(ZCP_STATE_DONE, event.state);
+	close(rx);
+	close(tx);
+	close(listener);
+}
+
+/* SMC that has found no way but TCP has become a socket of TCP; before, it is none. */
+TEST_F(fds, target_smc)
+{
+	struct zcp_event event;
+	struct zt_conn conn;
+	char buf[5000];
+	int ret;
+
+	zt_run("modprobe -q smc");
+	if (!connect_kind(&conn, AF_SMC, 0))
+		SKIP(return, "socket(AF_SMC): errno %d, the kernel lacks the module smc", errno);
+	TARGET(-EOPNOTSUPP, got(socket(AF_SMC, SOCK_STREAM | SOCK_CLOEXEC, 0)));
+	ret = try_link(self, conn.tx);
+	if (!ret) {
+		close(self->ctx);
+		self->ctx = zt_open(O_NONBLOCK);
+		zt_submit_range(self->ctx, zt_link(self->ctx, conn.tx), self->file, 0, sizeof(buf));
+		zt_read_full(conn.rx, buf, sizeof(buf));
+		EXPECT_EQ(-1, zt_mismatch(buf, sizeof(buf), 1, 0));
+		zt_event(self->ctx, &event);
+		EXPECT_EQ(ZCP_STATE_DONE, event.state);
+	} else {
+		EXPECT_EQ(-EOPNOTSUPP, ret);
+	}
+	zt_close(&conn);
+}
+
+TEST_F(fds, target_vsock)
+{
+	struct zt_conn conn;
+
+	zt_run("modprobe -qa vsock vsock_loopback");
+	if (!connect_kind(&conn, AF_VSOCK, 0))
+		SKIP(return, "connect(AF_VSOCK): errno %d, the kernel lacks vsock_loopback", errno);
+	CONNECTED(-EOPNOTSUPP, &conn);
+}
+
+TEST_F(fds, target_espintcp)
+{
+	struct zt_conn conn;
+
+	zt_connect(&conn, 0, 0);
+	if (setsockopt(conn.tx, IPPROTO_TCP, TCP_ULP, "espintcp", 8)) {
+		zt_close(&conn);
+		SKIP(return, "TCP_ULP espintcp: errno %d, the kernel lacks CONFIG_INET_ESPINTCP",
+		     errno);
+	}
+	CONNECTED(-EOPNOTSUPP, &conn);
+}
+
+static int bpf(int cmd, union bpf_attr *attr)
+{
+	return syscall(SYS_bpf, cmd, attr, sizeof(*attr));
+}
+
+/* A map of sockets, with a program that sees what they send if @verdict. */
+static int sockmap(bool verdict)
+{
+	struct bpf_insn pass[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = SK_PASS },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	union bpf_attr attr = {
+		.map_type = BPF_MAP_TYPE_SOCKMAP, .key_size = 4, .value_size = 4, .max_entries = 1,
+	};
+	int map = bpf(BPF_MAP_CREATE, &attr), prog;
+
+	if (map < 0 || !verdict)
+		return map;
+	memset(&attr, 0, sizeof(attr));
+	attr.prog_type = BPF_PROG_TYPE_SK_MSG;
+	attr.insns = (uintptr_t)pass;
+	attr.insn_cnt = ARRAY_SIZE(pass);
+	attr.license = (uintptr_t)"GPL";
+	prog = got(bpf(BPF_PROG_LOAD, &attr));
+	memset(&attr, 0, sizeof(attr));
+	attr.target_fd = map;
+	attr.attach_bpf_fd = prog;
+	attr.attach_type = BPF_SK_MSG_VERDICT;
+	zt_need(!bpf(BPF_PROG_ATTACH, &attr));
+	close(prog);
+	return map;
+}
+
+static int into_map(int map, int fd)
+{
+	uint32_t key = 0, value = fd;
+	union bpf_attr attr = {
+		.map_fd = map, .key = (uintptr_t)&key, .value = (uintptr_t)&value,
+	};
+
+	return bpf(BPF_MAP_UPDATE_ELEM, &attr);
+}
+
+#define LACKS_SOCKMAP "bpf(BPF_MAP_TYPE_SOCKMAP): errno %d, the kernel lacks CONFIG_BPF_STREAM_PARSER"
+
+/* A program decides about what such a socket sends; zcp would not ask it. */
+TEST_F(fds, target_sockmap)
+{
+	struct zt_conn conn;
+	int map = sockmap(true);
+
+	if (map < 0)
+		SKIP(return, LACKS_SOCKMAP, errno);
+	zt_connect(&conn, 0, 0);
+	zt_need(!into_map(map, conn.tx));
+	CONNECTED(-EOPNOTSUPP, &conn);
+	close(map);
+}
+
+/* The same when it comes into the map while it is linked. */
+TEST_F(fds, target_sockmap_after_link)
+{
+	struct zcp_event event;
+	struct zt_conn conn;
+	struct zcp_segment seg = zt_range(self->file, 0, 5000);
+	struct zcp_job job;
+	int map = sockmap(true), ret;
+
+	if (map < 0)
+		SKIP(return, LACKS_SOCKMAP, errno);
+	zt_connect(&conn, 0, 0);
+	job = zt_job(zt_link(self->ctx, conn.tx), &seg, 1);
+	zt_need(!into_map(map, conn.tx));
+	ret = zt_try_submit(self->ctx, &job);
+	if (!ret) {
+		zt_event(self->ctx, &event);
+		EXPECT_EQ(ZCP_STATE_FAILED, event.state);
+		EXPECT_EQ(EOPNOTSUPP, event.error);
+		EXPECT_EQ(0, event.bytes_sent);
+	} else {
+		EXPECT_EQ(-EOPNOTSUPP, ret);
+	}
+	ASSERT_EQ(0, zt_unlink(self->ctx, job.link, NULL));
+	close(conn.tx);
+	EXPECT_EQ(0, zt_drain(conn.rx));
+	close(conn.rx);
+	close(map);
+}
+
+/* In a map without such a program it sends as it always did. */
+TEST_F(fds, target_sockmap_without_program)
+{
+	struct zcp_event event;
+	struct zt_conn conn;
+	char buf[5000];
+	int map = sockmap(false);
+
+	if (map < 0)
+		SKIP(return, LACKS_SOCKMAP, errno);
+	zt_connect(&conn, 0, 0);
+	zt_need(!into_map(map, conn.tx));
+	zt_submit_range(self->ctx, zt_link(self->ctx, conn.tx), self->file, 0, sizeof(buf));
+	zt_read_full(conn.rx, buf, sizeof(buf));
+	EXPECT_EQ(-1, zt_mismatch(buf, sizeof(buf), 1, 0));
+	zt_event(self->ctx, &event);
+	EXPECT_EQ(ZCP_STATE_DONE, event.state);
+	zt_close(&conn);
+	close(map);
 }
 
 TEST_F(fds, target_not_connected)
@@ -294,6 +532,148 @@ TEST_F(fds, target_not_connected)
 	TARGET(-ENOTCONN, conn.tx);
 	close(conn.rx);
 	close(bound);
+}
+
+static int kind_file(const char *name, int flags)
+{
+	return open(name, flags | O_CLOEXEC | O_NONBLOCK);
+}
+
+static int kind_bpf(void)
+{
+	union bpf_attr attr = {
+		.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 1,
+	};
+
+	return bpf(BPF_MAP_CREATE, &attr);
+}
+
+static int kind_uring(void)
+{
+	char params[120] = "";
+
+	return syscall(SYS_io_uring_setup, 1, params);
+}
+
+static int kind_perf(void)
+{
+	struct perf_event_attr attr = { .type = PERF_TYPE_SOFTWARE, .size = sizeof(attr) };
+
+	return syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0);
+}
+
+static int kind_landlock(void)
+{
+	uint64_t attr = 1;
+
+	return syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
+}
+
+static int kind_fifo(void)
+{
+	if (mkfifo("/tmp/zcp-fds-fifo", 0600) && errno != EEXIST)
+		return -1;
+	return kind_file("/tmp/zcp-fds-fifo", O_RDWR);
+}
+
+static int kind_block(void)
+{
+	zt_run("modprobe -q loop");
+	return kind_file("/dev/loop0", O_RDONLY);
+}
+
+/* Every kind of descriptor there is, as both; SOURCE and TARGET want them anew. */
+static int kind(unsigned int n)
+{
+	switch (n) {
+	case 0: return pipe_end(0);
+	case 1: return pipe_end(1);
+	case 2: return kind_fifo();
+	case 3: return kind_file("/", O_RDONLY | O_DIRECTORY);
+	case 4: return kind_file("/", O_PATH);
+	case 5: return kind_file("/dev/null", O_RDWR);
+	case 6: return kind_file("/dev/zero", O_RDWR);
+	case 7: return kind_file("/dev/random", O_RDONLY);
+	case 8: return kind_file("/dev/kmsg", O_RDONLY);
+	case 9: return kind_file("/dev/ptmx", O_RDWR | O_NOCTTY);
+	case 10: return kind_file("/dev/net/tun", O_RDWR);
+	case 11: return kind_block();
+	case 12: return kind_file("/proc/self/ns/net", O_RDONLY);
+	case 13: return kind_file("/proc/self/mem", O_RDONLY);
+	case 14: return kind_file("/sys/kernel/uevent_seqnum", O_RDONLY);
+	case 15: return zt_open(0);
+	case 16: return eventfd(1, EFD_CLOEXEC);
+	case 17: return epoll_create1(EPOLL_CLOEXEC);
+	case 18: return timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+	case 19: return inotify_init1(IN_CLOEXEC);
+	case 20: return signal_fd();
+	case 21: return fanotify_init(FAN_CLOEXEC, O_RDONLY);
+	case 22: return syscall(SYS_pidfd_open, getpid(), 0);
+	case 23: return syscall(SYS_userfaultfd, O_CLOEXEC);
+	case 24: return syscall(SYS_fsopen, "tmpfs", 0);
+	case 25: return kind_uring();
+	case 26: return kind_perf();
+	case 27: return kind_landlock();
+	case 28: return kind_bpf();
+	case 29: return unix_end(SOCK_STREAM);
+	case 30: return unix_end(SOCK_DGRAM);
+	case 31: return unix_end(SOCK_SEQPACKET);
+	case 32: return socket(AF_INET, SOCK_DGRAM, 0);
+	case 33: return socket(AF_INET6, SOCK_DGRAM, 0);
+	case 34: return socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
+	case 35: return socket(AF_PACKET, SOCK_RAW, 0);
+	case 36: return socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+	case 37: return socket(AF_ALG, SOCK_SEQPACKET, 0);
+	case 38: return socket(AF_VSOCK, SOCK_STREAM, 0);
+	case 39: return socket(AF_INET, SOCK_STREAM, IPPROTO_SCTP);
+	case 40: return socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP);
+	case 41: return socket(AF_KCM, SOCK_DGRAM, 0);
+	case 42: return socket(AF_TIPC, SOCK_STREAM, 0);
+	case 43: return socket(AF_RXRPC, SOCK_DGRAM, PF_INET);
+	case 44: return socket(AF_BLUETOOTH, SOCK_RAW, 1);
+	case 45: return socket(AF_CAN, SOCK_RAW, 1);
+	default: return -2;
+	}
+}
+
+/* None of them is a file with a page cache: the errno is one of the contract's. */
+TEST_F(fds, every_kind_as_source)
+{
+	unsigned int n, seen = 0;
+	int fd, by_job, by_xfer;
+
+	for (n = 0; (fd = kind(n)) != -2; n++) {
+		if (fd < 0)
+			continue;
+		seen++;
+		by_job = try_source(self, fd);
+		by_xfer = try_xfer(self, fd, self->conn.tx);
+		EXPECT_EQ(by_job, by_xfer) TH_LOG("kind %u", n);
+		EXPECT_TRUE(by_job == -EINVAL || by_job == -EOPNOTSUPP || by_job == -EISDIR ||
+			    by_job == -EBADF || by_job == -EACCES)
+			TH_LOG("kind %u: %d", n, by_job);
+		close(fd);
+	}
+	EXPECT_GE(seen, 25);
+}
+
+TEST_F(fds, every_kind_as_target)
+{
+	unsigned int n, seen = 0;
+	int fd, by_link, by_xfer;
+
+	for (n = 0; (fd = kind(n)) != -2; n++) {
+		if (fd < 0)
+			continue;
+		seen++;
+		by_link = try_link(self, fd);
+		by_xfer = try_xfer(self, self->file, fd);
+		EXPECT_EQ(by_link, by_xfer) TH_LOG("kind %u", n);
+		EXPECT_TRUE(by_link == -ENOTSOCK || by_link == -EOPNOTSUPP || by_link == -EBADF)
+			TH_LOG("kind %u: %d", n, by_link);
+		close(fd);
+	}
+	EXPECT_GE(seen, 25);
 }
 
 TEST_F(fds, target_ipv6)

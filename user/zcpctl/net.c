@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,20 @@
 #include <unistd.h>
 
 #include "net.h"
+
+/* Newer than some systems' headers. */
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+#ifndef IPPROTO_SMC
+#define IPPROTO_SMC 256
+#endif
+#ifndef AF_SMC
+#define AF_SMC 43
+#endif
+#ifndef TCP_ULP
+#define TCP_ULP 31
+#endif
 
 static bool take(char *to, size_t size, const char *from, size_t len)
 {
@@ -217,6 +232,28 @@ int net_listen(const struct net_address *address, char *problem, size_t size)
 		snprintf(problem, size, "cannot listen on %s%sport %s: %s", address->host,
 			 address->host[0] ? " " : "", address->port, strerror(-ret));
 	return ret;
+}
+
+void net_layer(int sock, char *text, size_t size)
+{
+	int protocol = 0, family = AF_UNSPEC;
+	socklen_t len = sizeof(int);
+	char ulp[32] = "";
+
+	getsockopt(sock, SOL_SOCKET, SO_PROTOCOL, &protocol, &len);
+	len = sizeof(int);
+	getsockopt(sock, SOL_SOCKET, SO_DOMAIN, &family, &len);
+	len = sizeof(ulp) - 1;
+	if (getsockopt(sock, IPPROTO_TCP, TCP_ULP, ulp, &len))
+		ulp[0] = '\0';
+	if (protocol == IPPROTO_MPTCP)
+		snprintf(text, size, "it is MPTCP, not plain TCP");
+	else if (family == AF_SMC || protocol == IPPROTO_SMC)
+		snprintf(text, size, "it is SMC, not plain TCP");
+	else if (ulp[0])
+		snprintf(text, size, "it has the layer \"%s\" on it, which is not plain TCP", ulp);
+	else
+		snprintf(text, size, "it is not plain TCP (is it in a sockmap?)");
 }
 
 void net_reset(int sock)

@@ -30,6 +30,9 @@ int net_connect(const struct net_address *address, char *problem, size_t size);
 int net_connect_again(int sock, char *problem, size_t size);
 int net_listen(const struct net_address *address, char *problem, size_t size);
 
+/* What makes zcp refuse this socket, as part of a sentence about it. */
+void net_layer(int sock, char *text, size_t size);
+
 /* Close a connection so that the peer cannot take what it got for all there is. */
 void net_reset(int sock);
 

@@ -261,12 +261,14 @@ static uint32_t refusal(const struct request *r, const struct zcp_result *res, i
 }
 
 /* The line for a transfer that libzcp says has failed. */
-static int explain(const struct request *r, struct outcome *o, int error)
+static int explain(const struct request *r, struct outcome *o, int sock, int error)
 {
 	const struct zcp_result *res = &o->result;
 	uint32_t reason = refusal(r, res, error);
-	char why[128], cure[96];
+	char why[128], cure[96], layer[96] = "it is not plain TCP";
 
+	if (error == EOPNOTSUPP && sock >= 0)
+		net_layer(sock, layer, sizeof(layer));
 	if (reason != ZCP_REASON_NONE) {
 		reason_explain(reason, res->path_ifname, why, sizeof(why));
 		reason_cure(reason, res->path_ifname, cure, sizeof(cure));
@@ -281,7 +283,8 @@ static int explain(const struct request *r, struct outcome *o, int error)
 		if (error == EAGAIN)
 			return problem(o, error, "too many links: limit \"%s\"; see zcpctl info",
 				       zcp_limit_name(res->limit));
-		return problem(o, error, "zcp cannot use this connection: %s", strerror(error));
+		return problem(o, error, "zcp cannot use this connection: %s",
+			       error == EOPNOTSUPP ? layer : strerror(error));
 	case ZCP_STAGE_SUBMIT:
 		if (error == EAGAIN)
 			return problem(o, error, "too many jobs: limit \"%s\"; see zcpctl info",
@@ -311,7 +314,8 @@ static int explain(const struct request *r, struct outcome *o, int error)
 			       (unsigned long long)(res->position - r->offset),
 			       (unsigned long long)r->length);
 	return problem(o, error, "sending failed after %llu bytes: %s",
-		       (unsigned long long)res->bytes_sent, strerror(error));
+		       (unsigned long long)res->bytes_sent,
+		       error == EOPNOTSUPP ? layer : strerror(error));
 }
 
 static int open_file(const char *file, struct outcome *o)
@@ -358,7 +362,7 @@ static int send_one(struct request *r, int fd, struct outcome *o)
 	ret = zcp_send_file(sock, fd, r->offset, r->length, &opts, &o->result);
 	progress_end(&r->progress);
 	if (ret) {
-		explain(r, o, -ret);
+		explain(r, o, sock, -ret);
 		net_reset(sock);
 	} else {
 		shutdown(sock, SHUT_WR);
@@ -376,7 +380,7 @@ static int send_parts(struct request *r, int fd, struct outcome *o)
 	ret = spread_send(r, fd, o);
 	if (!ret || o->problem[0])
 		return ret;
-	explain(r, o, -ret);
+	explain(r, o, -1, -ret);
 	part = o->failed;
 	if (part && part->status.state != ZCP_STATE_CANCELLED) {
 		memcpy(text, o->problem, sizeof(text));
