@@ -13,6 +13,8 @@
 #   make judges             suites of others, with sendfile(2) by zcp: KERNEL, JUDGES=tls
 #   make load               the load tests at full scale; LOAD=soak,stalled,pressure,
 #                           cycles,disk chooses
+#   make fuzz TIME=600      sequences of operations at random; KERNEL=uml-kcov, SEED=,
+#                           REPLAY=FILE
 #   make bench              compare the ways to send a file, at native speed, into
 #                           bench-out; SUITE=bulk,small ROUNDS=7 METHODS=...
 #   make lint               checkpatch, sparse, W=1, shellcheck, clang-format
@@ -135,6 +137,10 @@ judges:
 load:
 	KERNEL="$(KERNEL)" LOAD="$(LOAD)" selftests/load/run.sh
 
+fuzz:
+	KERNEL="$(KERNEL)" TIME="$(TIME)" SEED="$(SEED)" REPLAY="$(REPLAY)" TIMES="$(TIMES)" \
+		selftests/fuzz/fuzz.sh
+
 bench:
 	SUITE="$(SUITE)" ROUNDS="$(ROUNDS)" METHODS="$(METHODS)" selftests/bench/bench.sh
 
@@ -149,4 +155,4 @@ clean:
 
 .PHONY: all help modules user install modules_install user_install uninstall \
 	device_install device_uninstall dkms_source dkms dkms_remove deb \
-	demo vm check check-all load judges coverage bench lint clean
+	demo vm check check-all load judges coverage bench fuzz lint clean
