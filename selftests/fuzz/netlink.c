@@ -309,7 +309,7 @@ int fz_op_nl_drain(struct fz_worker *w, const struct fz_op *op)
 
 	while (n < 200 && recv(nl_of(op), buf, sizeof(buf), MSG_DONTWAIT) > 0)
 		n++;
-	return n ? 0 : -errno;
+	return n || errno == EAGAIN ? 0 : -errno;
 }
 
 int fz_op_nl_reopen(struct fz_worker *w, const struct fz_op *op)
