@@ -170,8 +170,12 @@ int main(int argc, char **argv)
 	zt_fill(file, 1, 0, FILE_LEN);
 	if (syscall(SYS_delete_module, "zcp", O_NONBLOCK))
 		zt_die("unloading: errno %d", errno);
-	for (i = 0; i < nr; i++)
+	for (i = 0; i < nr; i++) {
 		cycle(i, argv[2]);
+		/* Each waits for some grace periods. */
+		if (i % 50 == 49)
+			fprintf(stderr, "%u times so far\n", i + 1);
+	}
 	printf("%u times loaded and unloaded; jobs seen just before:", nr);
 	for (i = ZCP_STATE_QUEUED; i <= ZCP_STATE_CANCELLED; i++) {
 		printf(" %u", states[i]);

@@ -25,7 +25,7 @@ pressure_soak() {
 }
 
 in_group() {
-	echo $BASHPID >"$pressure_group/cgroup.procs" && exec "$@"
+	(echo $BASHPID >"$pressure_group/cgroup.procs" && exec "$@")
 }
 
 pressure_make() {
@@ -56,7 +56,7 @@ group_make() {
 memcg() {
 	pressure_make && echo "${pressure_mib}M" >"$pressure_group/memory.max" || return 1
 	echo 0 >"$pressure_group/memory.swap.max" 2>/dev/null
-	(pressure_soak in_group) || return 1
+	pressure_soak in_group || return 1
 	cat "$pressure_group/memory.events"
 	same 0 "$(counter oom_kill "$pressure_group/memory.events")" "oom_kill of the cgroup" &&
 		[ "$(counter max "$pressure_group/memory.events")" -gt 0 ] &&

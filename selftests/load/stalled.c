@@ -186,14 +186,15 @@ static void start(const struct peers *p, unsigned int each, uint64_t len, bool s
 	}
 }
 
-/* All of them wait for their peers, with a part of their bytes sent. */
+/* Those that wait for their peers, or look if they have to, with a part sent. */
 static unsigned int count_blocked(void)
 {
 	struct zcp_status st = { .size = sizeof(st), .flags = ZCP_STATUS_NEXT };
 	unsigned int n = 0;
 
 	while (!ioctl(ctx, ZCP_IOC_STATUS, &st)) {
-		n += st.user_data == STALLED_DATA && st.state == ZCP_STATE_BLOCKED &&
+		n += st.user_data == STALLED_DATA &&
+		     (st.state == ZCP_STATE_BLOCKED || st.state == ZCP_STATE_RUNNING) &&
 		     st.bytes_sent > 0 && st.bytes_sent < st.bytes_total;
 		st.job++;
 		st.flags = ZCP_STATUS_NEXT;
