@@ -158,6 +158,28 @@ static bool zjob_has_more(const struct zjob *job)
 	return false;
 }
 
+/*
+ * TCP sequence after the last @n bytes. The number of a next connection on the
+ * socket says nothing here: when this one has ended, they count as not
+ * acknowledged.
+ */
+static u32 zjob_seq_after(const struct zjob *job, size_t n)
+{
+	const struct zlink *link = job->link;
+	u32 seq = READ_ONCE(tcp_sk(link->sk)->write_seq);
+
+	/* Pairs with the locks between a disconnect and the next connect. */
+	smp_rmb();
+	if (!test_bit(ZLINK_BROKEN, &link->bits))
+		return seq;
+	/* Pairs with zlink_wake(). */
+	smp_rmb();
+	seq = link->final_una;
+	if (job->pushed && before(seq, job->end_seq))
+		seq = job->end_seq;
+	return seq + n;
+}
+
 static void zjob_advance(struct zjob *job, struct zseg *seg, size_t n,
 			 const struct zcount *count)
 {
@@ -167,7 +189,7 @@ static void zjob_advance(struct zjob *job, struct zseg *seg, size_t n,
 	spin_lock(&link->lock);
 	seg->pos += n;
 	seg->left -= min_t(u64, n, seg->left);
-	job->end_seq = READ_ONCE(tcp_sk(link->sk)->write_seq);
+	job->end_seq = zjob_seq_after(job, n);
 	job->pushed = true;
 	job->sent += n;
 	zlink_charge(link, n, job->end_seq);
@@ -354,6 +376,9 @@ static enum zpush_result zjob_push_segments(struct zjob *job,
 		}
 		if (need_read)
 			return ZPUSH_IO;
+		/* It ends as the others of its connection do. */
+		if (n == -ECONNABORTED && test_bit(ZLINK_BROKEN, &job->link->bits))
+			return ZPUSH_STOPPED;
 		if (n == 0 && seg->to_eof) {
 			seg->left = 0;
 			seg->to_eof = false;
@@ -395,6 +420,7 @@ enum zpush_result zjob_push(struct zjob *job, struct zbatch *batch,
 {
 	struct zpush push = {
 		.sock = job->link->sock,
+		.link = job->link,
 		.job = job->id,
 		.mode = job->mode,
 		.held = job->link->more,
@@ -423,7 +449,7 @@ enum zpush_result zjob_push(struct zjob *job, struct zbatch *batch,
 		spin_lock(&link->lock);
 		job->total = job->sent;
 		if (!job->pushed)
-			job->end_seq = READ_ONCE(tcp_sk(link->sk)->write_seq);
+			job->end_seq = zjob_seq_after(job, 0);
 		job->pushed = true;
 		job->sent_ns = ktime_to_ns(ktime_sub(ktime_get(),
 						     job->submitted));

@@ -39,6 +39,11 @@ int zengine_init(void)
 
 void zengine_exit(void)
 {
+	/*
+	 * A worker that has ended a run just before another closed the link may
+	 * still be about to call for a worker of zengine_io_wq.
+	 */
+	flush_workqueue(zengine_wq);
 	destroy_workqueue(zengine_io_wq);
 	destroy_workqueue(zengine_wq);
 }
@@ -95,15 +100,24 @@ void zlink_came(struct zlink *link)
  * zlink_kick_later() - Let a worker take the next turn later
  * @link: the link
  * @delay: in jiffies; a turn that comes sooner anyway is not put off
+ *
+ * The time at which the work's timer expires says nothing of a worker that was
+ * called since: what counts is the mark %ZLINK_CALLED.
  */
 void zlink_kick_later(struct zlink *link, unsigned long delay)
 {
+	if (test_bit(ZLINK_CALLED, &link->bits))
+		return;
 	if (delayed_work_pending(&link->work) &&
 	    time_before_eq(READ_ONCE(link->work.timer.expires), jiffies + delay))
 		return;
 	kref_get(&link->ref);
 	if (mod_delayed_work(zlink_wq(link), &link->work, delay))
 		zlink_put(link);
+	/* Pairs with zlink_kick(): it queues after this, or is seen here. */
+	smp_mb();
+	if (test_bit(ZLINK_CALLED, &link->bits))
+		zlink_kick(link);
 }
 
 /**

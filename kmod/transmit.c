@@ -13,6 +13,7 @@
 #include <net/tcp.h>
 
 #include "compat/compat.h"
+#include "link.h"
 #include "trace.h"
 #include "transmit.h"
 
@@ -189,6 +190,12 @@ static int zsock_may_send(struct socket *sock)
 #endif
 }
 
+/* Who ends a connection, and may begin another on the socket, has its lock. */
+static bool zpush_is_stale(const struct zpush *push)
+{
+	return push->link && test_bit(ZLINK_BROKEN, &push->link->bits);
+}
+
 /*
  * Bytes go straight to TCP, under the lock of the look at what is above it: who
  * puts a layer there (kTLS, say) takes that lock too, and from then on not a byte
@@ -210,6 +217,8 @@ static ssize_t zpush_load(struct zpush *push, struct zload *load)
 	do {
 		if (!zsock_is_plain(sk))
 			ret = -EOPNOTSUPP;
+		else if (zpush_is_stale(push))
+			ret = -ECONNABORTED;
 		else if (load->bv)
 			ret = zcp_send_pages(sk, load->bv, load->nr, load->bytes,
 					     load->msg.msg_flags);

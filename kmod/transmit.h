@@ -10,6 +10,8 @@
 #include <linux/net.h>
 #include <linux/zcp.h>
 
+struct zlink;
+
 /**
  * struct zcount - How bytes travelled
  * @zerocopy: by reference
@@ -41,6 +43,7 @@ struct zbatch {
 /**
  * struct zpush - Where bytes go, and how
  * @sock: the socket
+ * @link: the link, whose connection the bytes are for; NULL: whatever the socket has
  * @count: the account
  * @mode: enum zcp_mode
  * @small: copy, because that is cheaper
@@ -53,6 +56,7 @@ struct zbatch {
  */
 struct zpush {
 	struct socket *sock;
+	const struct zlink *link;
 	u64 job;
 	struct zcount *count;
 	u32 mode;

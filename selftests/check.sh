@@ -6,7 +6,7 @@
 #
 #   KERNEL="6.1 6.12"   the kernels to boot; kernel.sh has their names
 #   BUILD="um-7.2 6.1-arm64"   more of them that the module is built for
-#   STAGES="user build spec vm dkms runner"   which stages to run; there are also deb and judges
+#   STAGES="user build spec model vm dkms runner"   which stages to run; there are also deb and judges
 #
 # Logs are in .build/check.
 set -u
@@ -17,7 +17,7 @@ vm=$here/vm
 logs=$top/.build/check
 kernels=${KERNEL:-6.1 6.12}
 builds=${BUILD-6.1 6.12 um-7.2 6.1-arm64}
-stages=${STAGES:-user build spec vm dkms runner}
+stages=${STAGES:-user build spec model vm dkms runner}
 limit=1800
 
 passed=0
@@ -168,6 +168,14 @@ spec_tests() {
 	tap_totals "$status" <"$log"
 	read -ra numbers <"$logs/totals"
 	count "spec: of the netlink family" "$log" "${numbers[@]}"
+}
+
+# Exhaustively, without a kernel.
+model_tests() {
+	local log=$logs/model.log
+
+	"$here/model/model.sh" >"$log" 2>&1
+	tap "model: jobs and links, every order of steps" "$log" $?
 }
 
 programs() {
@@ -379,6 +387,9 @@ for stage in $stages; do
 		;;
 	spec)
 		spec_tests
+		;;
+	model)
+		model_tests
 		;;
 	vm)
 		if make -s -C "$top/user" >"$logs/selftests.log" 2>&1 &&

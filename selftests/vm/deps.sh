@@ -21,7 +21,7 @@ vm="qemu-system-x86 $uml"
 check='g++ bindfs e2fsprogs xfsprogs btrfs-progs squashfs-tools erofs-utils fuse3
 	libfuse3-dev libbpf-dev dmsetup jq openssl curl attr gdb mandoc man-db
 	gcc-i686-linux-gnu libc6-dev-i386-cross python3-yaml python3-jsonschema
-	python3-pyte python3-prometheus-client zsh fish iperf3'
+	python3-pyte python3-prometheus-client zsh fish iperf3 spin'
 judges='gcc rsync iperf3 jq stress-ng trinity'
 cross='gcc-aarch64-linux-gnu'
 # See userland.sh.
