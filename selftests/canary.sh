@@ -31,8 +31,9 @@ canary_begin() {
 
 canary_end() {
 	trap - EXIT
-	umount "$canary_dir/mnt" 2>/dev/null
-	umount "$canary_dir" 2>/dev/null
+	# Who uses it may be about to end.
+	umount "$canary_dir/mnt" 2>/dev/null || umount -l "$canary_dir/mnt" 2>/dev/null
+	umount "$canary_dir" 2>/dev/null || umount -l "$canary_dir" 2>/dev/null
 	rmdir "$canary_dir"
 }
 

@@ -48,13 +48,18 @@ uint64_t soak_random(uint64_t *state, uint64_t below)
 
 static void make_file(struct soak_file *file, const char *dir, uint64_t n, bool cut)
 {
+	const uint64_t step = 1 << 20;
+
 	file->cut = cut;
 	file->size = cut ? SOAK_CUT : fixed_size;
 	file->fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	if (file->fd < 0)
 		zt_die("%s: errno %d", dir, errno);
-	zt_fill(file->fd, 2 * n, 0, file->size);
-	zt_need(!fsync(file->fd));
+	/* In a small cgroup of memory, pages that cannot be written back in time kill. */
+	for (uint64_t off = 0; off < file->size; off += step) {
+		zt_fill(file->fd, 2 * n, off, off + step < file->size ? step : file->size - off);
+		zt_need(!fsync(file->fd));
+	}
 	file->seed = 2 * n;
 	if (!cut && fixed_size > SOAK_FIXED)
 		return;
