@@ -217,6 +217,18 @@ static void *guard_main(void *arg)
 	return NULL;
 }
 
+/* Open @file anew: newer kernels ask for no file that was open before it was watched. */
+static void open_again(int file)
+{
+	char path[32];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
+	fd = open(path, O_RDONLY | O_CLOEXEC | (fcntl(file, F_GETFL) & O_DIRECT));
+	zt_need(fd >= 0 && dup2(fd, file) == file);
+	close(fd);
+}
+
 /* 0, or -errno when the kernel cannot. */
 static int guard_start(struct guard *guard, int file, bool deny)
 {
@@ -232,6 +244,7 @@ static int guard_start(struct guard *guard, int file, bool deny)
 		close(guard->fd);
 		return ret;
 	}
+	open_again(file);
 	zt_need(!pthread_create(&guard->thread, NULL, guard_main, guard));
 	return 0;
 }
