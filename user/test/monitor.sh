@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The verbs that look at other processes' jobs, with made-up jobs (fake.c), and
-# completion in the shells it is for. The self-tests do it with real jobs.
+# The verbs that look at other processes' jobs, with made-up jobs (fake.c). The
+# self-tests do it with real jobs.
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -295,60 +295,6 @@ else
 		skip "top: $name" "needs python3-pyte"
 	done
 	skip "recv: progress on a terminal" "needs python3-pyte"
-fi
-
-# Completion agrees with the help of each verb, which has one source with it.
-run 0 completion bash && cp "$tmp/out" "$tmp/bash" && bash -n "$tmp/bash" 2>"$tmp/err" &&
-	[ ! -s "$tmp/err" ]
-ok $? "completion bash: it can be read"
-# completes WORD...: what bash makes of the last word, one per line
-completes() {
-	PATH="$(dirname "$fake"):$PATH" bash -c '
-		. "$1"
-		shift
-		COMP_WORDS=("$@")
-		COMP_CWORD=$(($# - 1))
-		_zcpctl 2>/dev/null
-		printf "%s\n" "${COMPREPLY[@]}"' - "$tmp/bash" "$@" | sort >"$tmp/out"
-}
-good=0
-verbs=$("$fake" help | sed -n 's/^  \([a-z]*\) .*/\1/p')
-for verb in $verbs; do
-	completes zcpctl "$verb" -
-	"$fake" help "$verb" | grep -oE '^  (-h, )?-[^ ]*' | tr -d ' ,' |
-		sed 's/^-h--/-h\n--/' | sort >"$tmp/err"
-	[ "$verb" = bench ] || cmp -s "$tmp/out" "$tmp/err" || good=1
-done
-[ "$(echo "$verbs" | wc -l)" -ge 15 ] || good=1
-ok $good "completion bash: the options of each verb are those of its help"
-good=0
-completes zcpctl '' && [ "$(grep -cxF "$verbs" "$tmp/out")" -eq "$(echo "$verbs" | wc -l)" ] || good=1
-completes zcpctl can && [ "$(cat "$tmp/out")" = cancel ] || good=1
-completes zcpctl list --state b && [ "$(cat "$tmp/out")" = blocked ] || good=1
-completes zcpctl send --mode '' && [ "$(tr '\n' ' ' <"$tmp/out")" = "auto copy zerocopy " ] || good=1
-completes zcpctl help st && [ "$(cat "$tmp/out")" = stats ] || good=1
-completes zcpctl completion z && [ "$(cat "$tmp/out")" = zsh ] || good=1
-completes zcpctl cancel '' && [ "$(tr '\n' ' ' <"$tmp/out")" = "12 7 8 " ] || good=1
-completes zcpctl send --rate '' && [ -z "$(cat "$tmp/out")" ] || good=1
-ok $good "completion bash: verbs, values, job ids"
-run 0 completion zsh && cp "$tmp/out" "$tmp/_zcpctl"
-if command -v zsh >/dev/null; then
-	zsh -n "$tmp/_zcpctl" 2>"$tmp/err" && [ ! -s "$tmp/err" ]
-	ok $? "completion zsh: it can be read"
-else
-	skip "completion zsh: it can be read" "needs zsh"
-fi
-run 0 completion fish && cp "$tmp/out" "$tmp/zcpctl.fish"
-if command -v fish >/dev/null; then
-	HOME=$tmp PATH="$(dirname "$fake"):$PATH" fish --no-config -c "
-		source $tmp/zcpctl.fish
-		complete -C 'zcpctl list --state b'
-		complete -C 'zcpctl can'
-		complete -C 'zcpctl cancel '" >"$tmp/out" 2>"$tmp/err"
-	says out '^blocked' && says out '^cancel' && says out '^12$' && [ ! -s "$tmp/err" ]
-	ok $? "completion fish: verbs, values, job ids"
-else
-	skip "completion fish: verbs, values, job ids" "needs fish"
 fi
 
 echo "1..$count"

@@ -51,6 +51,7 @@ done
 suite build test/build.sh
 suite cli test/cli.sh
 suite monitor test/monitor.sh
+suite completion test/completion.sh
 suite preloaded test/preload.sh
 suite man test/man.sh
 

@@ -261,6 +261,7 @@ static void print_zsh(void)
 	printf("\t)\n"
 	       "\tif ((CURRENT == 2)); then\n"
 	       "\t\t_describe verb verbs\n"
+	       "\t\t[[ $PREFIX != -* ]] || compadd -- --help --version\n"
 	       "\t\treturn\n"
 	       "\tfi\n"
 	       "\tlocal verb=$words[2]\n"
@@ -335,7 +336,9 @@ static void fish_operands(const struct command *c)
 static void print_fish(void)
 {
 	printf("# fish completion of zcpctl, made by: zcpctl completion fish\n"
-	       "complete -c zcpctl -f\n");
+	       "complete -c zcpctl -f\n"
+	       "complete -c zcpctl -n __fish_use_subcommand -l help -d 'print help'\n"
+	       "complete -c zcpctl -n __fish_use_subcommand -l version -d 'print the version'\n");
 	for (const struct command *const *c = commands; *c; c++) {
 		printf("complete -c zcpctl -n __fish_use_subcommand -a %s -d '", (*c)->name);
 		put_text((*c)->help);
