@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #include "kselftest_harness.h"
@@ -36,6 +37,11 @@ FIXTURE_SETUP(nocache)
 {
 	char path[128];
 
+	/*
+	 * khugepaged takes a reference to the file of a mapping that it looks at, and has
+	 * it for a while after the mapping is gone: the file system could not be unmounted.
+	 */
+	zt_need(!prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0));
 	zt_box_open(&self->box, 65536);
 	self->ctx = zt_open(O_NONBLOCK);
 	self->file = -1;
