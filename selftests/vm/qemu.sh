@@ -75,6 +75,9 @@ machine_command() {
 		# patches its own code, and the guest dies of a stale int3.  And on a
 		# busy host a virtual CPU can wait for long.
 		append+=" watchdog_thresh=30 rcupdate.rcu_cpu_stall_timeout=90"
+		# Nor does the timer tick as often as the kernel expects when it looks whether
+		# it works at all.
+		append+=" no_timer_check"
 		machine[2]=tcg,thread=single
 		machine+=(-cpu max,la57=off)
 	else
