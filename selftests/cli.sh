@@ -519,10 +519,13 @@ doctor() {
 		grep -qi 'CVE' "$tmp/out"
 }
 
+as_another() {
+	setpriv --reuid 65534 --regid 65534 --clear-groups "$(command -v zcpctl)" "$@"
+}
+
 # What zcpctl says to another user: refused PATTERN
 refused() {
-	setpriv --reuid 65534 --regid 65534 --clear-groups "$(command -v zcpctl)" info \
-		>"$tmp/out" 2>"$tmp/err"
+	as_another info >"$tmp/out" 2>"$tmp/err"
 	same 1 $? "exit status" && empty "$tmp/out" && same 1 "$(wc -l <"$tmp/err")" lines &&
 		grep "/dev/zcp: Permission denied; $1" "$tmp/err"
 }
@@ -534,6 +537,8 @@ not_allowed() {
 	chgrp 0 /dev/zcp && chmod 660 /dev/zcp && refused "this user may not use it" &&
 		chgrp daemon /dev/zcp &&
 		refused "the group daemon may use it: sudo usermod -aG daemon USER" &&
+		as_another doctor | grep -A 1 '/dev/zcp (mode 0660, ' |
+			grep -- '-> the group daemon may use it: sudo usermod -aG daemon USER' &&
 		chmod 600 /dev/zcp && refused "this user may not use it"
 	status=$?
 	chgrp "$owner" /dev/zcp && chmod 660 /dev/zcp

@@ -65,8 +65,7 @@ int usage_error(const char *verb, const char *format, ...)
 	return USAGE;
 }
 
-/* Who may use the device: the members of its group, where it has been given to one. */
-static void member_advice(char *buf, size_t size)
+bool member_advice(char *buf, size_t size)
 {
 	const mode_t both = 0060;
 	struct group *group = NULL;
@@ -78,8 +77,7 @@ static void member_advice(char *buf, size_t size)
 		snprintf(buf, size,
 			 "the group %s may use it: sudo usermod -aG %s USER, and log in anew",
 			 group->gr_name, group->gr_name);
-	else
-		snprintf(buf, size, "this user may not use it; try: sudo zcpctl, or zcpctl doctor");
+	return group;
 }
 
 void device_problem(int error, char *buf, size_t size)
@@ -95,8 +93,9 @@ void device_problem(int error, char *buf, size_t size)
 		break;
 	case EACCES:
 	case EPERM:
-		member_advice(member, sizeof(member));
-		advice = member;
+		advice = "this user may not use it; try: sudo zcpctl, or zcpctl doctor";
+		if (member_advice(member, sizeof(member)))
+			advice = member;
 		break;
 	case ENOTTY:
 	case EPROTO:

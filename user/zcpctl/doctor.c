@@ -96,7 +96,10 @@ static void check_module(struct doctor *d)
 
 static void check_device(struct doctor *d)
 {
+	const char *advice =
+		"sudo udevadm trigger " ZCP_DEVICE " where there is a group zcp; else run as root";
 	struct zcp_ctx *ctx;
+	char member[160];
 	struct stat st;
 	int ret;
 
@@ -115,9 +118,9 @@ static void check_device(struct doctor *d)
 		zcp_ctx_close(ctx);
 		find(d, OK, "device", NULL, "%s can be opened by uid %u", ZCP_DEVICE, geteuid());
 	} else if (ret == -EACCES || ret == -EPERM) {
-		find(d, FAIL, "device",
-		     "run as root, or give a group access: sudo chgrp GROUP " ZCP_DEVICE
-		     " && sudo chmod 660 " ZCP_DEVICE,
+		if (member_advice(member, sizeof(member)))
+			advice = member;
+		find(d, FAIL, "device", advice,
 		     "%s (mode %04o, uid %u, gid %u) cannot be opened by uid %u: %s", ZCP_DEVICE,
 		     st.st_mode & 07777, st.st_uid, st.st_gid, geteuid(), strerror(-ret));
 	} else {

@@ -28,6 +28,9 @@ __attribute__((format(printf, 2, 3))) int usage_error(const char *verb, const ch
 /* Opens the device, or prints why not: 0 or -errno. */
 int open_context(struct zcp_ctx **ctx);
 
+/* Who may use the device: the members of its group; false when it has been given to none. */
+bool member_advice(char *buf, size_t size);
+
 /* What is wrong when opening the device gave @error, and what to do. */
 void device_problem(int error, char *buf, size_t size);
 
