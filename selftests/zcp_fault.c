@@ -13,7 +13,10 @@
 
 #define MANY	1000000
 
-static const char *const allocators[] = { "failslab", "fail_page_alloc" };
+/* The allocators come first: they can also fail at random. */
+static const char *const faults[] = { "failslab", "fail_page_alloc", "fail_usercopy" };
+#define ALLOCATORS	2
+#define FAULTS		3
 
 static bool write_knob(const char *dir, const char *name, const char *value)
 {
@@ -67,11 +70,24 @@ bool zf_below(unsigned long start, unsigned long end)
 
 	snprintf(first, sizeof(first), "0x%lx", start);
 	snprintf(last, sizeof(last), "0x%lx", end);
-	for (i = 0; i < 2 && set; i++)
-		set = write_knob(allocators[i], "require-start", first) &&
-		      write_knob(allocators[i], "require-end", last) &&
-		      write_knob(allocators[i], "stacktrace-depth", "32");
+	for (i = 0; i < FAULTS && set; i++)
+		set = write_knob(faults[i], "require-start", first) &&
+		      write_knob(faults[i], "require-end", last) &&
+		      write_knob(faults[i], "stacktrace-depth", "32");
 	return set;
+}
+
+/* Nothing fails at random: what a test has left on can make this fail too. */
+static void calm(void)
+{
+	unsigned int i, tries;
+
+	for (i = 0; i < ALLOCATORS; i++) {
+		for (tries = 0; tries < 1000; tries++) {
+			if (write_knob(faults[i], "probability", "0"))
+				break;
+		}
+	}
 }
 
 const char *zf_prepare(struct zf_bed *bed)
@@ -82,6 +98,7 @@ const char *zf_prepare(struct zf_bed *bed)
 	if (bed->fail < 0)
 		return "needs /proc/self/fail-nth: a kernel with CONFIG_FAULT_INJECTION";
 	/* Of what an earlier test has set, nothing stays; not all kernels have it. */
+	calm();
 	zf_below(0, -1UL);
 	if (set_knobs())
 		return NULL;
@@ -230,23 +247,27 @@ static unsigned int random_hits(const char *dir)
 
 bool zf_random(struct zf_bed *bed, bool on)
 {
-	unsigned long start = 0, end = -1UL;
-	unsigned int i;
+	unsigned long start, end;
+	bool set = true;
 	char times[24];
-	bool set;
+	unsigned int i;
 
-	if (on && !zf_code(&start, &end))
+	/* Before there is no filter any more. */
+	calm();
+	if (!on) {
+		for (i = 0; i < ALLOCATORS && bed->random; i++)
+			bed->hits += random_hits(faults[i]);
+		bed->random = false;
+		return zf_below(0, -1UL);
+	}
+	if (!zf_code(&start, &end) || !zf_below(start, end))
 		return false;
 	snprintf(times, sizeof(times), "%d", MANY);
-	set = zf_below(start, end);
-	for (i = 0; i < 2 && set; i++) {
-		if (!on && bed->random)
-			bed->hits += random_hits(allocators[i]);
-		set = write_knob(allocators[i], "interval", "1") &&
-		      write_knob(allocators[i], "times", times) &&
-		      write_knob(allocators[i], "probability", on ? "15" : "0");
-	}
-	bed->random = on;
+	for (i = 0; i < ALLOCATORS && set; i++)
+		set = write_knob(faults[i], "interval", "1") &&
+		      write_knob(faults[i], "times", times) &&
+		      write_knob(faults[i], "probability", "15");
+	bed->random = set;
 	return set;
 }
 

@@ -62,7 +62,7 @@ typedef bool (*zf_once)(struct zf_bed *bed, const void *arg);
 void zf_replay(struct zf_bed *bed, zf_once once, const void *arg);
 
 /*
- * Allocations fail below code from @start on, and before @end: in
+ * Things fail below code from @start on, and before @end: in
  * /proc/self/fail-nth as well. False when the kernel cannot do that.
  */
 bool zf_below(unsigned long start, unsigned long end);
