@@ -91,8 +91,10 @@ static int zjob_take_inline(struct zctx *ctx, struct zjob *job,
 		return -EAGAIN;
 	}
 	job->inline_len = total;
+	/* How much is up to the user: that it is too much is no news for the log. */
 	if (total > ZSLAB_INLINE)
-		job->inline_data = kvmalloc(total, GFP_KERNEL_ACCOUNT);
+		job->inline_data = kvmalloc(total, GFP_KERNEL_ACCOUNT |
+						   __GFP_NOWARN);
 	else
 		job->inline_data = kmem_cache_alloc(zslab_inline,
 						    GFP_KERNEL_ACCOUNT);

@@ -5,21 +5,26 @@
 # healthy kernel does not say; print it and fail if there is any.
 #
 # What a test asks for is not meant: that the kernel kills in a control group
-# whose name begins with zcp-test-oom, which it tells with a trace.
+# whose name begins with zcp-test-oom, and that it could not make a slab cache for
+# the module, which fails to load then; both it tells with a trace.
 #
 # usage: klog.sh LOGFILE
 set -eu
 
 bad='WARNING:|BUG:|Oops|general protection|lockdep|possible .* dead|refcount_t'
-bad="$bad|KASAN|KFENCE|UBSAN|kmemleak|blocked for more than|soft lockup|hard LOCKUP"
+bad="$bad|KASAN|KFENCE|UBSAN|blocked for more than|soft lockup|hard LOCKUP"
 bad="$bad|rcu.*stall|hung_task|list_(add|del) corruption|scheduling while atomic"
-bad="$bad|sleeping function called|Call Trace|Kernel panic"
+bad="$bad|sleeping function called|Call Trace|Kernel panic|KCSAN|ODEBUG|BUG [a-z]"
+bad="$bad|trying to register non-static key|to become free. Usage count"
+bad="$bad|kmemleak: .*(unreferenced|suspected|disabled|overlaps)"
 
 # Twenty lines from each finding on are shown.
 awk -v bad="$bad" '
 	/zcp-vm: loading zcp/ { loaded = 1 }
 	!loaded { next }
 	/zcp-vm: / { next }
+	/__kmem_cache_create_args\(zcp_[a-z]+\) failed with error/ { cache = NR }
+	/Call Trace/ && cache && NR - cache < 12 { cache = 0; next }
 	/ invoked oom-killer: / { oom = 1 }
 	oom && /Call Trace/ { trace = trace $0 "\n"; next }
 	/oom-kill:constraint=/ {
