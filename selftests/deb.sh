@@ -182,6 +182,51 @@ unloaded() {
 	modprobe -r zcp && not_loaded
 }
 
+# The rows of docs/install.md about refusals, each provoked by the function of its
+# name: what modprobe prints has to be in the second column, the kernel's line in the
+# third. Enforcing cannot be taken back, so that this is their order.
+neither() {
+	modprobe zcp && modprobe -r zcp
+}
+
+locked_down() {
+	[ -e /sys/kernel/security/lockdown ] || mount -t securityfs securityfs /sys/kernel/security
+	echo integrity >/sys/kernel/security/lockdown && ! modprobe zcp
+}
+
+# One whose key is not known, as dkms signs it.
+key_not_enrolled() {
+	echo 1 >/sys/module/module/parameters/sig_enforce && ! modprobe zcp
+}
+
+not_signed() {
+	cp "$ZCP_KO" "$ko" && ! modprobe zcp
+}
+
+# What is quoted in a column of a row: quotes ROW COLUMN
+quotes() {
+	local row
+
+	row=$(grep -F "$1" "$top/docs/install.md")
+	cut -d '|' -f "$2" <<<"$row" | tr '\140' '\n' | sed -n 2p
+}
+
+# row FUNCTION FIRST-COLUMN
+row() {
+	local printed said
+
+	printed=$(quotes "$2" 3)
+	said=$(quotes "$2" 4)
+	[ -n "$said" ] && { [ -n "$printed" ] || [ "$1" = neither ]; } || return 1
+	# What is said only once, of the first module, was said when this VM began.
+	[ "$1" = neither ] || dmesg --clear
+	"$1" 2>"$tmp/err" || return 1
+	cat "$tmp/err"
+	dmesg | tail -n 3
+	grep -qF -- "$printed" "$tmp/err" || [ -z "$printed" ] || return 1
+	dmesg | grep -F -- "] $said"
+}
+
 # Not the group, which files may belong to, nor dkms' own key.
 purged() {
 	local left
@@ -239,6 +284,14 @@ load)
 	check "deb: one in the group may send" member_sends
 	check "deb: one who is not may not, and is told why" other_is_refused
 	check "deb: modprobe -r zcp" unloaded
+	check "deb: neither Secure Boot nor sig_enforce: as in install.md" \
+		row neither '| neither |'
+	check "deb: refused by Secure Boot's lockdown: as in install.md" \
+		row locked_down lockdown=integrity
+	check "deb: refused for its key: as in install.md" \
+		row key_not_enrolled ', a key that is not enrolled |'
+	check "deb: refused without a signature: as in install.md" \
+		row not_signed ', not signed |'
 	check "deb: purge leaves nothing" purged
 	;;
 esac
