@@ -18,7 +18,7 @@ logs=$top/.build/check
 kernels=${KERNEL:-6.1 6.12}
 builds=${BUILD-6.1 6.12 um-7.2 6.1-arm64}
 stages=${STAGES:-user build spec model vm dkms runner}
-limit=1800
+limit=${ZCP_VM_TIMEOUT:-1800}
 
 passed=0
 failed=0
