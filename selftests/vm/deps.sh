@@ -15,7 +15,7 @@ build='gcc libc6-dev make bc bison flex libelf-dev libssl-dev kmod cpio
 # The VM boots from this system's root file system, so that what tests run in
 # it has to be installed here.
 uml='busybox-static kmod cpio iproute2 ethtool iputils-ping
-	socat netcat-openbsd tcpdump iptables procps psmisc util-linux python3
+	socat netcat-openbsd tcpdump iptables procps psmisc util-linux util-linux-extra python3
 	strace file'
 vm="qemu-system-x86 $uml"
 check='g++ bindfs e2fsprogs xfsprogs btrfs-progs squashfs-tools erofs-utils fuse3
