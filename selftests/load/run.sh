@@ -23,12 +23,12 @@ cd "$top" || exit 1
 ksft=$("$vm/kernel.sh" source 6.1)/tools/testing/selftests
 make -s user && make -s -C selftests KSFT_DIR="$ksft" TARGETS=load.sh || exit 1
 
-# run TIMEOUT MIB PART [VARIABLE=VALUE...]
+# run TIMEOUT MIB CPUS PART [VARIABLE=VALUE...]
 run() {
-	local limit=$1 mem=$2 part=$3
+	local limit=$1 mem=$2 cpus=$3 part=$4
 
-	shift 3
-	KERNEL='' "$vm/run.sh" --kernel "$kernel" --timeout "$limit" --mem "$mem" -- \
+	shift 4
+	KERNEL='' "$vm/run.sh" --kernel "$kernel" --timeout "$limit" --mem "$mem" --cpus "$cpus" -- \
 		"$* selftests/load.sh $part" || {
 		echo "not ok - load: $part $*: status $?"
 		failed=$((failed + 1))
@@ -40,7 +40,7 @@ soak() {
 
 	while [ "$left" -gt 0 ]; do
 		jobs=$((left < chunk ? left : chunk))
-		run 3000 2048 soak "LOAD_JOBS=$jobs" "LOAD_SEED=$seed"
+		run 3000 2048 2 soak "LOAD_JOBS=$jobs" "LOAD_SEED=$seed"
 		left=$((left - jobs))
 		seed=$((seed + 1))
 	done
@@ -50,15 +50,17 @@ for part in ${parts//,/ }; do
 	case $part in
 	soak) soak ;;
 	stalled)
-		run 1200 4096 stalled "LOAD_LINKS=${LOAD_LINKS:-10000}" \
+		# One CPU: where the host takes away the one of who has a lock, others
+		# wait for it all the time, and measure that.
+		run 1200 4096 1 stalled "LOAD_LINKS=${LOAD_LINKS:-10000}" \
 			"LOAD_ROUNDS=${LOAD_ROUNDS:-5}" "LOAD_SECONDS=${LOAD_SECONDS:-4}"
 		;;
 	pressure)
-		run 1200 1024 pressure "LOAD_PRESSURE_JOBS=${LOAD_PRESSURE_JOBS:-20000}" \
+		run 1200 1024 2 pressure "LOAD_PRESSURE_JOBS=${LOAD_PRESSURE_JOBS:-20000}" \
 			LOAD_PRESSURE_MIB=64 LOAD_STARVE=1
 		;;
-	cycles) run 1200 2048 cycles "LOAD_CYCLES=${LOAD_CYCLES:-500}" ;;
-	disk) run 600 2048 disk ;;
+	cycles) run 1200 2048 2 cycles "LOAD_CYCLES=${LOAD_CYCLES:-500}" ;;
+	disk) run 600 2048 2 disk ;;
 	*)
 		echo "load: no part $part" >&2
 		exit 2
