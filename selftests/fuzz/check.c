@@ -204,7 +204,7 @@ static struct fz_job *job_at(uint64_t id)
 	return &fz->job[id - fz->base_id];
 }
 
-static void note_id(uint64_t id)
+void fz_note_id(uint64_t id)
 {
 	uint64_t last = fz->last_id;
 
@@ -233,7 +233,7 @@ void fz_note_accepted(struct fz_worker *w, int slot, uint32_t gen, uint64_t id)
 		fz->loose_jobs = true;
 	}
 	fz->recent[atomic_fetch_add(&fz->nr_recent, 1) % 64] = id;
-	note_id(id);
+	fz_note_id(id);
 }
 
 static bool error_fits(uint32_t state, uint32_t error)
@@ -268,9 +268,15 @@ static void take_event(const struct zcp_event *ev)
 	}
 	if (!error_fits(ev->state, ev->error))
 		fz_fail("event of job %llu: state %u with errno %u", ev->job, ev->state, ev->error);
-	note_id(ev->job);
+	fz_note_id(ev->job);
 	fz->events[ev->state]++;
 	fz->job_errors[ev->error % FZ_ERRNOS]++;
+	if (job) {
+		job->state = ev->state;
+		job->error = ev->error;
+		job->sent = ev->bytes_sent;
+		job->acked = ev->bytes_acked;
+	}
 	if (!job)
 		fz_fail("event of job %llu, which is of another time", ev->job);
 	else if (atomic_fetch_or(&job->flags, FZ_JOB_EVENT) & FZ_JOB_EVENT)

@@ -171,6 +171,7 @@ static bool receive(void)
 		pfd[i].revents = 0;
 	}
 	ready = poll(pfd, FZ_SOCKS + 1, 1);
+	fz_listen();
 	if (pfd[FZ_SOCKS].revents)
 		read(FD_DONE, &count, sizeof(count));
 	for (i = 0; i < FZ_SOCKS; i++) {
@@ -225,7 +226,7 @@ static void reap(int *left)
 
 static void check_bytes(void)
 {
-	uint32_t may = 2 + 2 * fz->nr_tiny;
+	uint32_t may = 2 * fz->nr_tiny;
 
 	if (!fz->loose_bytes && fz->unexplained > may)
 		fz_fail("at %u places bytes arrived that no piece begins with, %u may be",
@@ -248,6 +249,7 @@ void fz_execute(void)
 		for (at = 0; at < FZ_MAX_INLINE; at++)
 			fz->worker[i].arena[FZ_AT_INLINE + at] = 0x20 | (at & 31);
 	}
+	fz_listen_begin();
 	for (i = 0; i < nr; i++)
 		start(&fz->worker[i]);
 	while (!all_done(nr) && !fz->failed) {
@@ -271,6 +273,8 @@ void fz_execute(void)
 		fz_check_jobs();
 	for (i = 0; i < 4 && receive(); i++)
 		;
+	if (!fz->failed)
+		fz_listen_end();
 	check_bytes();
 	_exit(0);
 }

@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/types.h>
+#include <linux/netlink.h>
 #include <linux/zcp.h>
 
 #define FZ_WORKERS	4
@@ -45,6 +46,7 @@
 #define FD_KCOV		260
 #define FD_NULL		300
 #define FD_DONE		301	/* a worker has run all of its operations */
+#define FD_LISTENER	302	/* the executor's, of notifications */
 
 #define FZ_LINKS	16	/* remembered of a context */
 #define FZ_INSTS	128	/* contexts that were open in one sequence */
@@ -79,6 +81,7 @@ struct fz_op {
  * struct fz_seq - A sequence of operations
  * @end: enum fz_end
  * @threads: the workers share their memory, else only their descriptors
+ * @listen: the executor listens to notifications
  * @serial: so many operations are run one after another before the others
  * @nr: operations
  * @ops: the operations; those of a worker are run in order
@@ -86,6 +89,7 @@ struct fz_op {
 struct fz_seq {
 	uint32_t end;
 	uint32_t threads;
+	uint32_t listen;
 	uint32_t serial;
 	uint32_t nr;
 	struct fz_op ops[FZ_OPS_MAX];
@@ -136,6 +140,12 @@ struct fz_job {
 	_Atomic uint8_t flags;
 	_Atomic int8_t inst;
 	_Atomic uint16_t op;
+
+	/* Of its event. */
+	uint8_t state;
+	uint8_t error;
+	uint64_t sent;
+	uint64_t acked;
 };
 
 /* Bytes that may be sent: where in a file they begin, and how many. */
@@ -206,6 +216,7 @@ struct fz {
 	_Atomic uint64_t job_errors[FZ_ERRNOS];
 	_Atomic uint64_t bytes;
 	_Atomic uint64_t signals;
+	uint64_t notifications;
 	_Atomic uint32_t fresh;		/* what was seen for the first time */
 	_Atomic uint32_t nr_pcs;
 	_Atomic uint64_t pcs[FZ_PCS];
@@ -264,6 +275,7 @@ extern char fz_dir[64];
 void fz_note_piece(uint64_t start, uint64_t len);
 void fz_note_accepted(struct fz_worker *w, int slot, uint32_t gen, uint64_t id);
 void fz_note_unknown(int slot, uint32_t gen);
+void fz_note_id(uint64_t id);
 bool fz_slot_same(int slot, uint32_t gen);
 void fz_take_events(const void *buf, size_t len);
 void fz_receive(struct fz_rx *rx, const unsigned char *buf, size_t len);
@@ -273,6 +285,8 @@ void fz_pattern(void *buf, unsigned int file, uint64_t off, size_t len);
 /* netlink.c: the family, and routes */
 void fz_netlink_init(void);
 int fz_netlink_open(int at);
+int fz_netlink_join(int fd, bool join);
+void fz_netlink_values(const struct nlmsghdr *nl, uint64_t *values, unsigned int nr);
 bool fz_netlink_stats(uint64_t *values, unsigned int nr);
 void fz_link_up(const char *name, bool up, int mtu);
 int fz_route(uint32_t how);
@@ -283,6 +297,11 @@ int fz_op_nl_raw(struct fz_worker *w, const struct fz_op *op);
 int fz_op_nl_group(struct fz_worker *w, const struct fz_op *op);
 int fz_op_nl_drain(struct fz_worker *w, const struct fz_op *op);
 int fz_op_nl_reopen(struct fz_worker *w, const struct fz_op *op);
+
+/* listen.c: what must hold of notifications */
+void fz_listen_begin(void);
+void fz_listen(void);
+void fz_listen_end(void);
 
 /* ops.c: contexts */
 int fz_op_open(struct fz_worker *w, const struct fz_op *op);

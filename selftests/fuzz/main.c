@@ -437,8 +437,9 @@ static void print_table(void)
 			printf(" %s %llu,", strerrorname_np(j),
 			       (unsigned long long)fz->job_errors[j]);
 	}
-	printf("\n# %llu MiB arrived, %llu signals to those who waited\n",
-	       (unsigned long long)fz->bytes >> 20, (unsigned long long)fz->signals);
+	printf("\n# %llu MiB arrived, %llu notifications, %llu signals to those who waited\n",
+	       (unsigned long long)fz->bytes >> 20, (unsigned long long)fz->notifications,
+	       (unsigned long long)fz->signals);
 }
 
 static unsigned int never_succeeded(void)

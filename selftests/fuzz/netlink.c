@@ -47,10 +47,12 @@ static void begin(struct request *req, unsigned int cmd, unsigned int flags)
 int fz_netlink_open(int at)
 {
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC), ret;
+	struct sockaddr_nl any = { .nl_family = AF_NETLINK };
 
 	if (fd < 0)
 		return -errno;
-	ret = dup2(fd, at) < 0 ? -errno : 0;
+	/* Without an address it counts as who sends notifications, and gets none. */
+	ret = bind(fd, (void *)&any, sizeof(any)) || dup2(fd, at) < 0 ? -errno : 0;
 	close(fd);
 	return ret;
 }
@@ -136,19 +138,13 @@ void fz_netlink_init(void)
 	group = *(const uint32_t *)(attr + 1);
 }
 
-/* The statistics of this namespace, by their attribute's number. */
-bool fz_netlink_stats(uint64_t *values, unsigned int nr)
+/* The numbers in a message, by their attribute's number; 0 where there is none. */
+void fz_netlink_values(const struct nlmsghdr *nl, uint64_t *values, unsigned int nr)
 {
-	unsigned char reply[4096] __attribute__((aligned(8)));
-	struct request req;
 	unsigned int i;
 
-	memset(reply, 0, sizeof(reply));
-	begin(&req, ZCP_NL_CMD_STATS_GET, 0);
-	if (ask(FD_NL, &req.nl, 1, reply, sizeof(reply)))
-		return false;
 	for (i = 0; i < nr; i++) {
-		const struct nlattr *attr = find_in((void *)reply, i);
+		const struct nlattr *attr = find_in(nl, i);
 
 		values[i] = 0;
 		if (attr && attr->nla_len == NLA_HDRLEN + 8)
@@ -156,6 +152,19 @@ bool fz_netlink_stats(uint64_t *values, unsigned int nr)
 		else if (attr && attr->nla_len == NLA_HDRLEN + 4)
 			values[i] = *(const uint32_t *)(attr + 1);
 	}
+}
+
+/* The statistics of this namespace, by their attribute's number. */
+bool fz_netlink_stats(uint64_t *values, unsigned int nr)
+{
+	unsigned char reply[4096] __attribute__((aligned(8)));
+	struct request req;
+
+	memset(reply, 0, sizeof(reply));
+	begin(&req, ZCP_NL_CMD_STATS_GET, 0);
+	if (ask(FD_NL, &req.nl, 1, reply, sizeof(reply)))
+		return false;
+	fz_netlink_values((void *)reply, values, nr);
 	return true;
 }
 
@@ -293,13 +302,18 @@ int fz_op_nl_raw(struct fz_worker *w, const struct fz_op *op)
 	return ask(nl_of(op), &req.nl, 20, NULL, 0);
 }
 
+int fz_netlink_join(int fd, bool join)
+{
+	return setsockopt(fd, SOL_NETLINK, join ? NETLINK_ADD_MEMBERSHIP : NETLINK_DROP_MEMBERSHIP,
+			  &group, sizeof(group)) ? -errno : 0;
+}
+
 int fz_op_nl_group(struct fz_worker *w, const struct fz_op *op)
 {
 	int small = op->arg[2] & 1 ? 2048 : 200000;
 
 	setsockopt(nl_of(op), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
-	return setsockopt(nl_of(op), SOL_NETLINK, op->arg[1] % 4 ? NETLINK_ADD_MEMBERSHIP :
-			  NETLINK_DROP_MEMBERSHIP, &group, sizeof(group)) ? -errno : 0;
+	return fz_netlink_join(nl_of(op), op->arg[1] % 4);
 }
 
 int fz_op_nl_drain(struct fz_worker *w, const struct fz_op *op)
@@ -309,7 +323,7 @@ int fz_op_nl_drain(struct fz_worker *w, const struct fz_op *op)
 
 	while (n < 200 && recv(nl_of(op), buf, sizeof(buf), MSG_DONTWAIT) > 0)
 		n++;
-	return n || errno == EAGAIN ? 0 : -errno;
+	return n ? 0 : -errno;
 }
 
 int fz_op_nl_reopen(struct fz_worker *w, const struct fz_op *op)

@@ -93,6 +93,7 @@ static void any_form(struct fz_seq *seq, uint64_t *rng)
 
 	seq->end = of_end[below(rng, sizeof(of_end))];
 	seq->threads = below(rng, 3) == 0;
+	seq->listen = below(rng, 2);
 }
 
 void fz_generate(struct fz_seq *seq, uint64_t *rng)
@@ -179,8 +180,9 @@ void fz_print_seq(FILE *f, const struct fz_seq *seq)
 {
 	unsigned int i, j;
 
-	fprintf(f, "end %s\n%s\nserial %u\n", ends[seq->end],
-		seq->threads ? "threads" : "processes", seq->serial);
+	fprintf(f, "end %s\n%s\n%sserial %u\n", ends[seq->end],
+		seq->threads ? "threads" : "processes", seq->listen ? "listen\n" : "",
+		seq->serial);
 	for (i = 0; i < seq->nr; i++) {
 		const struct fz_op *op = &seq->ops[i];
 
@@ -213,6 +215,10 @@ static bool parse_form(const char *line, struct fz_seq *seq)
 
 	if (!strcmp(line, "threads") || !strcmp(line, "processes")) {
 		seq->threads = line[0] == 't';
+		return true;
+	}
+	if (!strcmp(line, "listen")) {
+		seq->listen = true;
 		return true;
 	}
 	if (sscanf(line, "serial %u", &seq->serial) == 1)
