@@ -9,6 +9,8 @@
 #   make demo               send a real file through a real NIC driver, in a VM
 #   make check              all tests; KERNEL="6.1 6.12" chooses kernels
 #   make check-all          all tests on every kernel that is supported, and a table
+#   make debug-check        the tests on a kernel that watches memory and locks, and
+#                           their coverage; TARGETS="abi cli.sh" some of the tests
 #   make coverage           which lines and branches of the module the tests run
 #   make judges             suites of others, with sendfile(2) by zcp: KERNEL, JUDGES=tls
 #   make load               the load tests at full scale; LOAD=soak,stalled,pressure,
@@ -128,6 +130,9 @@ check:
 check-all:
 	KERNEL="$(KERNEL)" selftests/check-all.sh
 
+debug-check:
+	KERNEL="$(KERNEL)" selftests/debug/debug-check.sh
+
 coverage:
 	selftests/debug/coverage.sh
 
@@ -155,4 +160,4 @@ clean:
 
 .PHONY: all help modules user install modules_install user_install uninstall \
 	device_install device_uninstall dkms_source dkms dkms_remove deb \
-	demo vm check check-all load judges coverage bench fuzz lint clean
+	demo vm check check-all debug-check load judges coverage bench fuzz lint clean

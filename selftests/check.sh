@@ -6,6 +6,7 @@
 #
 #   KERNEL="6.1 6.12"   the kernels to boot; kernel.sh has their names
 #   BUILD="um-7.2 6.1-arm64"   more of them that the module is built for
+#   TARGETS="abi cli.sh"   some of the self-tests in the VM
 #   STAGES="user build spec model vm dkms runner"   which stages to run; there are also deb and judges
 #
 # Logs are in .build/check.
@@ -206,11 +207,33 @@ split_programs() {
 	' "$1"
 }
 
-boot() {
-	local log=$logs/vm-$1.log
+# Where races are looked for, on emulated CPUs, those in C: programs_on KERNEL
+programs_on() {
+	case $1 in
+	kcsan) programs TEST_PROGS= ;;
+	*) programs ;;
+	esac
+}
 
-	KERNEL='' "$vm/run.sh" --kernel "$1" --nic all --timeout "$limit" -- \
-		"make -s -C selftests run_tests KSFT_DIR='$ksft'" >"$log" 2>&1
+boot() {
+	local log=$logs/vm-$1.log nic=all
+
+	case $1 in
+	uml-gcov)
+		# What they run is counted.
+		rm -f "$log" "$top/.build/coverage/log"
+		TIMEOUT=$limit "$here/debug/coverage.sh" >"$logs/coverage" 2>&1
+		echo $? >"$logs/vm-$1.status"
+		cp "$top/.build/coverage/log" "$log"
+		return
+		;;
+	kcsan)
+		nic=veth
+		;;
+	esac
+	KERNEL='' "$vm/run.sh" --kernel "$1" --nic "$nic" --timeout "$limit" -- \
+		"make -s -C selftests run_tests KSFT_DIR='$ksft' \
+			TARGETS='$(programs_on "$1" | xargs)'" >"$log" 2>&1
 	echo $? >"$logs/vm-$1.status"
 }
 
@@ -234,7 +257,7 @@ judge() {
 
 	status=$(cat "$logs/vm-$1.status" 2>/dev/null || echo 126)
 	split_programs "$log" "$dir"
-	for name in $(programs); do
+	for name in $(programs_on "$kernel"); do
 		if [ ! -s "$dir/$name.tap" ]; then
 			result "$kernel: $name" 1 "it did not run, see $log"
 			continue
@@ -252,6 +275,8 @@ judge() {
 		result "$kernel: the VM ended well, kernel log clean, module unloaded" 0
 		;;
 	esac
+	[ "$kernel" != uml-gcov ] ||
+		awk '/^all /{ print "coverage: " $4 "% of lines, " $7 "% of branches" }' "$logs/coverage"
 }
 
 # One program's TAP: tap NAME LOG STATUS
@@ -349,8 +374,64 @@ runs() {
 	fi
 }
 
+# What kernels say of what they find, and what is fine: lines of its standard input
+# that klog.sh takes for STATUS: klog_passes STATUS
+klog_passes() {
+	local line status
+
+	while IFS= read -r line; do
+		status=0
+		printf '%s\n' '[    1.0] zcp-vm: loading zcp' "[    2.0] $line" |
+			"$vm/klog.sh" /dev/stdin >/dev/null || status=1
+		[ "$status" = "$1" ] || echo "$line"
+	done
+}
+
+klog_tests() {
+	local missed alarms
+
+	missed=$(klog_passes 1 <<-'EOT'
+		WARNING: kmod/dev.c:27 at zcp_open+0xc3/0x350 [zcp], CPU#1: zcpctl/112
+		BUG: KASAN: slab-use-after-free in zcp_open+0x6c/0x70 [zcp]
+		BUG: KCSAN: data-race in zctx_read [zcp] / zcp_post [zcp]
+		BUG: sleeping function called from invalid context at kernel/time/timer.c:1
+		BUG: scheduling while atomic: zcpctl/112/0x00000002
+		BUG kmalloc-128 (Tainted: G           O       ): Right Redzone overwritten
+		UBSAN: shift-out-of-bounds in kmod/dev.c:1:2
+		ODEBUG: free active (active state 0) object: 00000000 object type: timer_list
+		WARNING: possible circular locking dependency detected
+		WARNING: possible recursive locking detected
+		WARNING: suspicious RCU usage
+		INFO: trying to register non-static key.
+		kmemleak: unreferenced object 0x61a5f000 (size 192):, zcp loaded
+		kmemleak: 1 new suspected memory leaks (see /sys/kernel/debug/kmemleak)
+		kmemleak: Kernel memory leak detector disabled
+		refcount_t: addition on 0; use-after-free.
+		list_del corruption. prev->next should be 0, but was 1. (prev=0)
+		INFO: task zcpctl:112 blocked for more than 60 seconds.
+		watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [zcpctl:112]
+		rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:
+		unregister_netdevice: waiting for lo to become free. Usage count = 2
+		Oops: general protection fault, probably for non-canonical address
+		Kernel panic - not syncing: Fatal exception
+	EOT
+	)
+	result "runner: what a kernel reports is seen in its log" "$((${#missed} > 0))" "$missed"
+	alarms=$(klog_passes 0 <<-'EOT'
+		zcp: version 0.4.0
+		random: crng init done
+		kcsan: enabled early
+		EXT4-fs (loop0): mounted filesystem with ordered data mode
+		FAULT_INJECTION: forcing a failure.
+		kmemleak: Cannot allocate a scan area, scanning the full object
+	EOT
+	)
+	result "runner: nothing else is" "$((${#alarms} > 0))" "$alarms"
+}
+
 runner_tests() {
 	: >"$logs/runner.log"
+	klog_tests
 	# shellcheck disable=SC2016 # the command's own dollar sign
 	runs "a command's status is passed on" 7 -- 'echo "it has $((6 * 7))"; exit 7' &&
 		{

@@ -192,6 +192,28 @@ unload_zcp() {
 	return 1
 }
 
+# What kmemleak, where the kernel has it, finds that the module has allocated:
+# leaks loaded|unloaded. Of a module that is gone the addresses have no names.
+leaks() {
+	local where='\\[zcp\\]' found=/sys/kernel/debug/kmemleak
+
+	[ -e $found ] || return 0
+	[ "$1" = loaded ] || where='\\[zcp\\]|^ +0x[0-9a-f]+$'
+	# It does not report what is younger than that.
+	sleep 6
+	echo scan >$found
+	# Only what it finds twice is lost, and not on its way from hand to hand.
+	echo scan >$found
+	awk -v where="$where" -v when="$1" '
+		/^unreferenced object/ { if (hit) print leak; leak = ""; hit = 0; $0 = "kmemleak: " $0 ", zcp " when }
+		{ leak = leak (leak == "" ? "" : "\n") $0 }
+		$0 ~ where { hit = 1 }
+		END { if (hit) print leak }' $found | head -n 200 >/run/leaks
+	while IFS= read -r line; do
+		echo "<4>$line" >/dev/kmsg
+	done </run/leaks
+}
+
 exec >/run/setup.log 2>&1
 mount_tmp || die "no /tmp"
 mount_host || die "cannot mount the tree: $(tail -n 3 /run/setup.log | tr '\n' ' ')"
@@ -204,6 +226,7 @@ ip link set lo up
 nic_setup "$ZCP_NIC" || die "network: $(tail -n 3 /run/setup.log | tr '\n' ' ')"
 cd "$top" || die "no $top"
 
+[ ! -e /sys/kernel/debug/kmemleak ] || echo clear >/sys/kernel/debug/kmemleak
 say "loading zcp"
 load_zcp || die "cannot load zcp.ko: $(tail -n 3 /run/setup.log | tr '\n' ' ')"
 
@@ -220,7 +243,9 @@ else
 fi
 status=$?
 say "command exited with status $status"
+leaks loaded
 if unload_zcp; then unloaded=1; else unloaded=0; fi
+leaks unloaded
 say "done"
 echo "$token $status $unloaded" >"$(port zcp.status)"
 poweroff

@@ -19,6 +19,7 @@
 #                   is built from source, and its image is a program
 #   uml-debug, uml-7.3-debug, uml-gcov ...
 #                   the same with uml-debug.config, uml-gcov.config ... on top
+#   kcsan           6.12 from source, small, with KCSAN watching modules: kcsan.sh
 #   um-7.2          to compile modules against, without an image (arch=um)
 #   6.1-arm64, 6.12-arm64
 #                   likewise, with a cross compiler (arch=arm64)
@@ -247,6 +248,15 @@ get_uml() {
 	echo arch=um
 }
 
+get_kcsan() {
+	local src out=$cache/kernels/kcsan
+
+	src=$(get_source 6.12)
+	"$here/kcsan.sh" "$src" "$out"
+	print_kernel "$(<"$out/include/config/kernel.release")" "$out/arch/x86/boot/bzImage" \
+		"$out/root" "$out"
+}
+
 get() {
 	local version=${1-} root='' release
 
@@ -270,6 +280,10 @@ get() {
 		;;
 	uml-*)
 		get_uml "${version#uml-}"
+		return
+		;;
+	kcsan)
+		get_kcsan
 		return
 		;;
 	um-*)

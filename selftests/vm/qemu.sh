@@ -72,13 +72,15 @@ machine_command() {
 	fi
 	if [ "$accel" = tcg ]; then
 		# One thread for all CPUs: with more, QEMU 7.2 misses that a kernel
-		# patches its own code, and the guest dies of a stale int3.  And on a
-		# busy host a virtual CPU can wait for long.
+		# patches its own code, and the guest dies of a stale int3.  The one
+		# in which races are looked for patches none.  And on a busy host a
+		# virtual CPU can wait for long.
 		append+=" watchdog_thresh=30 rcupdate.rcu_cpu_stall_timeout=90"
 		# Nor does the timer tick as often as the kernel expects when it looks whether
 		# it works at all.
 		append+=" no_timer_check"
 		machine[2]=tcg,thread=single
+		[ "$kernel" != kcsan ] || machine[2]=tcg,thread=multi
 		machine+=(-cpu max,la57=off)
 	else
 		machine+=(-cpu host)

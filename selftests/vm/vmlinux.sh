@@ -22,7 +22,8 @@ number() {
 }
 
 # See "The Linux/x86 Boot Protocol": setup_sects, payload_offset and
-# payload_length.  The payload ends with the size of what it unpacks to.
+# payload_length.  The payload ends with the size of what it unpacks to, which
+# only gzip takes for a part of its own.
 setup=$((($(number 497 1) + 1) * 512))
 start=$((setup + $(number 584 4)))
 length=$(number 588 4)
@@ -30,7 +31,10 @@ size=$(number $((start + length - 4)) 4)
 case $(od -An -v -j "$start" -N 4 -t x1 "$image") in
 ' fd 37 7a 58') unpack='xz -dc --single-stream' ;;
 ' 28 b5 2f fd') unpack='zstd -dcq' ;;
-' 1f 8b '*) unpack='gzip -dc' ;;
+' 1f 8b '*)
+	unpack='gzip -dc'
+	length=$((length + 4))
+	;;
 *)
 	echo "$image"
 	exit
