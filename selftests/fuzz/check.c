@@ -97,13 +97,15 @@ static void located(struct fz_rx *rx)
 	rx->known = true;
 	rx->file = rx->word[0] & 0x3f;
 	rx->off = off + 8;
-	if (rx->since > rx->off || !explained(rx, rx->off - rx->since))
+	rx->stray = rx->since > rx->off || !explained(rx, rx->off - rx->since);
+	if (rx->stray)
 		fz->unexplained++;
 }
 
 static void lost(struct fz_rx *rx)
 {
 	rx->known = false;
+	rx->stray = false;
 	rx->have = 0;
 	rx->since = 0;
 	rx->zeros = false;
@@ -170,6 +172,9 @@ void fz_receive(struct fz_rx *rx, const unsigned char *buf, size_t len)
 		if (rx->known && n > 64) {
 			fz_pattern(want, rx->file, rx->off, n);
 			if (!memcmp(want, buf + i, n)) {
+				/* Too many for a word that was torn in two. */
+				fz->misplaced += rx->stray;
+				rx->stray = false;
 				rx->off += n;
 				rx->since += n;
 				rx->bytes += n - 1;

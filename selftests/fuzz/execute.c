@@ -228,6 +228,9 @@ static void check_bytes(void)
 {
 	uint32_t may = 2 * fz->nr_tiny;
 
+	if (!fz->loose_bytes && fz->misplaced)
+		fz_fail("%u times bytes came from a place that no piece begins at",
+			fz->misplaced);
 	if (!fz->loose_bytes && fz->unexplained > may)
 		fz_fail("at %u places bytes arrived that no piece begins with, %u may be",
 			fz->unexplained, may);

@@ -164,6 +164,7 @@ enum fz_pace { FZ_FAST, FZ_SLOW, FZ_STALLED };
  * @known: the next byte is that of @off in file @file, or a zero
  * @since: bytes since the last break
  * @zeros: some of these were zeros
+ * @stray: they begin where no piece does
  * @have: bytes of an incomplete word
  * @bytes: all that came
  */
@@ -173,6 +174,7 @@ struct fz_rx {
 	_Atomic bool mixed;
 	bool known;
 	bool zeros;
+	bool stray;
 	uint32_t file;
 	uint64_t off;
 	uint64_t since;
@@ -209,6 +211,7 @@ struct fz {
 	_Atomic uint32_t nr_pieces;
 	_Atomic uint32_t nr_tiny;	/* pieces without a whole word */
 	_Atomic uint32_t unexplained;
+	_Atomic uint32_t misplaced;
 	struct fz_rx rx[FZ_SOCKS];
 
 	uint64_t count[FZ_KINDS][FZ_ERRNOS];

@@ -164,7 +164,7 @@ static void compare(uint64_t id, const struct fz_job *job, const struct told *t)
 {
 	if (job->state != t->state || job->error != t->error || job->sent != t->sent ||
 	    job->acked != t->acked)
-		fz_fail("job %llu: state, errno, sent, acked: event %u, %u, %llu, %llu; told %u, %u, %llu, %llu",
+		fz_fail("job %llu: event: %u, errno %u, %llu, %llu; told: %u, %u, %llu, %llu",
 			(unsigned long long)id, job->state, job->error,
 			(unsigned long long)job->sent, (unsigned long long)job->acked, t->state,
 			t->error, (unsigned long long)t->sent, (unsigned long long)t->acked);

@@ -162,6 +162,7 @@ static void reset(void)
 	fz->nr_pieces = 0;
 	fz->nr_tiny = 0;
 	fz->unexplained = 0;
+	fz->misplaced = 0;
 	memset(fz->rx, 0, sizeof(fz->rx));
 	fz->fresh = 0;
 	fz_world_refresh();
