@@ -555,6 +555,7 @@ TEST_F(netlink, context_says_what_it_holds)
 	struct zcp_status status;
 	uint64_t id = blocked_job(self);
 	uint64_t last = zt_submit(self->ctx, &job);
+	int closed, other;
 
 	ASSERT_EQ(0, zt_cancel(self->ctx, last, &cancel));
 	EXPECT_EQ(0, zn_get(&self->nl, ZCP_NL_CMD_CONTEXT_GET, ZCP_NL_A_CONTEXT_ID, self->id,
@@ -572,6 +573,14 @@ TEST_F(netlink, context_says_what_it_holds)
 	EXPECT_EQ(-ENOENT, zn_get(&self->nl, ZCP_NL_CMD_CONTEXT_GET, ZCP_NL_A_CONTEXT_ID,
 				  self->id + 1, NULL, NULL));
 	EXPECT_STREQ("no such context in this network namespace", self->nl.text);
+	/* Nor is the one after it taken for one that is closed. */
+	closed = zt_open(0);
+	last = last_context(&self->nl);
+	other = zt_open(0);
+	close(closed);
+	EXPECT_EQ(-ENOENT, zn_get(&self->nl, ZCP_NL_CMD_CONTEXT_GET, ZCP_NL_A_CONTEXT_ID, last,
+				  NULL, NULL));
+	close(other);
 	EXPECT_EQ(ZCP_STATE_BLOCKED, zt_state(self->ctx, id));
 }
 
@@ -769,6 +778,30 @@ static int with_roots_socket(void *arg)
 	return 0;
 }
 
+/* Nor does root lend them to who has opened the socket, and has root write to it. */
+static int written_by_root(void *arg)
+{
+	unsigned char buf[8192] __attribute__((aligned(8)));
+	const struct nlmsghdr *reply = (void *)buf;
+	struct nlmsghdr *hdr;
+	struct zn_sock nl;
+	struct nl_msg *msg;
+	int fd;
+
+	MUST(!seteuid(NOBODY));
+	zn_open(&nl);
+	MUST(!seteuid(0));
+	msg = zn_new(&nl, ZCP_NL_CMD_JOB_GET, NLM_F_DUMP);
+	nl_complete_msg(nl.sk, msg);
+	hdr = nlmsg_hdr(msg);
+	fd = nl_socket_get_fd(nl.sk);
+	/* To nobody: a program that does not know what it writes to. */
+	MUST(write(fd, hdr, hdr->nlmsg_len) == hdr->nlmsg_len);
+	MUST(recv(fd, buf, sizeof(buf), 0) >= (ssize_t)sizeof(*reply));
+	MUST(reply->nlmsg_type == NLMSG_DONE);
+	return 0;
+}
+
 TEST_F(netlink, other_users_need_a_capability)
 {
 	struct other o = { .context = self->id, .link = self->link };
@@ -780,6 +813,7 @@ TEST_F(netlink, other_users_need_a_capability)
 	o.job = blocked_job(self);
 	EXPECT_EQ(0, elsewhere(as_other_user, &o));
 	EXPECT_EQ(0, elsewhere(with_roots_socket, &o));
+	EXPECT_EQ(0, elsewhere(written_by_root, &o));
 	EXPECT_EQ(ZCP_STATE_BLOCKED, zt_state(self->ctx, o.job));
 }
 
