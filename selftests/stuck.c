@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <netinet/in.h>
 
 #include "kselftest_harness.h"
 #include "zcp_fuse.h"
@@ -393,6 +394,37 @@ TEST_F_TIMEOUT(stuck, reset, 240)
 	EXPECT_EQ(id, event.job);
 	EXPECT_EQ(ZCP_STATE_FAILED, event.state);
 	EXPECT_TRUE(event.error == ECONNRESET || event.error == EPIPE);
+}
+
+/* Bytes that were read for one connection do not go to the next of its socket. */
+TEST_F_TIMEOUT(stuck, reconnected, 240)
+{
+	int listener = zt_listen(AF_INET, 0), next;
+	struct sockaddr any = { .sa_family = AF_UNSPEC };
+	struct zcp_event event;
+	struct sockaddr_in sin;
+	socklen_t len = sizeof(sin);
+	uint64_t id;
+
+	zt_need(!getsockname(listener, (struct sockaddr *)&sin, &len));
+	zf_hold(&self->fs, HELD);
+	id = zt_submit_range(self->ctx, self->link, self->file, 0, LEN);
+	wait_stuck(self, id);
+	zt_need(!connect(self->conn.tx, &any, sizeof(any)));
+	zt_need(!connect(self->conn.tx, (struct sockaddr *)&sin, len));
+	next = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	zt_need(next >= 0);
+	zf_release(&self->fs, 0);
+	zt_event(self->ctx, &event);
+	EXPECT_EQ(id, event.job);
+	EXPECT_EQ(ZCP_STATE_FAILED, event.state);
+	EXPECT_EQ(ECONNRESET, event.error);
+	EXPECT_LE(event.bytes_acked, event.bytes_sent);
+	EXPECT_LE(event.bytes_sent, HELD);
+	zt_need(!shutdown(self->conn.tx, SHUT_WR));
+	EXPECT_EQ(0, zt_drain(next));
+	close(next);
+	close(listener);
 }
 
 /* The server is gone for good. */

@@ -233,7 +233,8 @@ load_zcp || die "cannot load zcp.ko: $(tail -n 3 /run/setup.log | tr '\n' ' ')"
 # In User-mode Linux the host's may be closed to the user.
 ls /root >/dev/null || mount -t tmpfs -o mode=700 root /root
 export HOME=/root USER=root LOGNAME=root LC_ALL=C.UTF-8
-export TERM ZCP_NIC ZCP_KERNEL ZCP_DISK ZCP_KO=$run/zcp.ko ZCP_FRAGS_KO=$run/zcp_frags.ko
+export TERM ZCP_NIC ZCP_KERNEL ZCP_DISK ZCP_KO=$run/zcp.ko ZCP_FRAGS_KO=$run/zcp_frags.ko \
+	ZCP_PAUSE_KO=$run/zcp_pause.ko
 export PATH="$zcpctl_dir:$PATH" LD_LIBRARY_PATH=$top/user/lib
 say "running the command"
 if [ -n "$shell" ]; then
