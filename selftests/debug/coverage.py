@@ -2,11 +2,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Print gcovr's counts as a table, and write down what was not run.
 
-usage: coverage.py TOP UNCOVERED RUN.json...
+usage: coverage.py [--check] TOP UNCOVERED RUN.json...
+
+With --check each line that was not run has to be explained in docs/coverage.md,
+in a row of a table: where (file and function), the lines, why. They are known by
+their function and text, so that the page stays true when others move them.
 """
 import collections
 import json
 import os
+import re
 import sys
 
 
@@ -35,11 +40,57 @@ def part(counts):
     return [len(counts), run, share]
 
 
-def main(top, uncovered, *runs):
+def function_of(text, number):
+    """The function that the line is in: the last one that begins before it."""
+    for line in reversed(text[:number]):
+        found = re.match(r"(?:[A-Za-z_][\w\s*]*?[\s*])?\*?(\w+)\(", line)
+        if found and not line.endswith(";"):
+            return found[1]
+    return "-"
+
+
+def cells(row):
+    return [cell.replace("\\|", "|").strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]]
+
+
+def explained(page):
+    """(file, function, text) of each line that the page explains."""
+    known = set()
+    with open(page, encoding="utf-8") as lines:
+        for line in lines:
+            found = cells(line) if line.startswith("|") else []
+            if len(found) != 3 or not found[2]:
+                continue
+            where = re.fullmatch(r"`(\S+)`: `(\w+)`", found[0])
+            if where:
+                known.update((where[1], where[2], text)
+                             for text in re.findall(r"`([^`]+)`", found[1]))
+    return known
+
+
+def check(page, missed):
+    """Tell which lines nobody has explained, as rows that ask for it."""
+    known = explained(page)
+    asked = collections.defaultdict(list)
+    for name, function, text in missed:
+        if (name, function, text) not in known:
+            asked[name, function].append(text)
+    if not asked:
+        print(f"Each line that was not run is explained in {page}")
+        return 0
+    print(f"Not run, and not explained in {page}:")
+    for (name, function), texts in asked.items():
+        code = " ".join(f"`{text}`" for text in dict.fromkeys(texts)).replace("|", "\\|")
+        print(f"| `{name}`: `{function}` | {code} | |")
+    return 1
+
+
+def main(top, uncovered, *runs, checked=False):
     lines, branches = read(runs)
     form = "{:26}{:>8}{:>8}{:>8}{:>10}{:>8}{:>8}"
     print(form.format("file", "lines", "run", "%", "branches", "taken", "%"))
     all_lines, all_branches = {}, {}
+    missed = []
     with open(uncovered, "w", encoding="utf-8") as out:
         for name in sorted(lines):
             print(form.format(name, *part(lines[name]), *part(branches[name])))
@@ -49,9 +100,14 @@ def main(top, uncovered, *runs):
                 text = source.read().splitlines()
             for number in sorted(lines[name]):
                 if not lines[name][number]:
-                    print(f"{name}:{number}:{text[number - 1]}", file=out)
+                    line = text[number - 1]
+                    print(f"{name}:{number}:{line}", file=out)
+                    missed.append((name, function_of(text, number), line.strip()))
     print(form.format("all", *part(all_lines), *part(all_branches)))
     print(f"Lines that were not run: {uncovered}")
+    return check(os.path.join(top, "docs/coverage.md"), missed) if checked else 0
 
 
-main(*sys.argv[1:])
+if sys.argv[1] == "--check":
+    sys.exit(main(*sys.argv[2:], checked=True))
+sys.exit(main(*sys.argv[1:]))

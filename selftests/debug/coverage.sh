@@ -4,10 +4,12 @@
 # How much of the module the tests run: what `make coverage` does. Boots the
 # kernel uml-gcov, runs the self-tests or COMMAND in it, and prints a table of
 # lines and branches by file. What was not run is listed, with its text, in
-# .build/coverage/uncovered. Fails when a test does.
+# .build/coverage/uncovered. Fails when a test does, and when a line was not run by
+# all of them that docs/coverage.md does not explain.
 #
 # usage: coverage.sh [COMMAND]
 #        coverage.sh --add [COMMAND]   count on from the run before
+#        coverage.sh --check           look again at what was counted
 #
 #   TARGETS="abi cli.sh"   some of the self-tests
 #   TIMEOUT=1800           seconds for the VM
@@ -20,12 +22,17 @@ vm=$top/selftests/vm
 out=$top/.build/coverage
 
 mkdir -p "$out"
+if [ "${1-}" = --check ]; then
+	exec "$here/coverage.py" --check "$top" "$out/uncovered" "$out"/run-*.json
+fi
 "$vm/deps.sh" build uml check debug || exit 1
 if [ "${1-}" = --add ]; then
 	shift
 else
 	rm -f "$out"/run-*.json
 fi
+check=(--check)
+[ $# -eq 0 ] && [ -z "${TARGETS-}" ] || check=()
 ksft=$("$vm/kernel.sh" source 6.1)/tools/testing/selftests
 command="make -s -C selftests run_tests KSFT_DIR='$ksft' TARGETS='${TARGETS-}'"
 if [ $# -gt 0 ]; then
@@ -63,5 +70,6 @@ if [ "$status" -ne 0 ]; then
 	grep -E '^(# )?not ok |^vm: ' "$out/log" || tail "$out/log"
 	echo "coverage.sh: the command's status was $status, see $out/log"
 fi
-"$here/coverage.py" "$top" "$out/uncovered" "$out"/run-*.json
+"$here/coverage.py" "${check[@]}" "$top" "$out/uncovered" "$out"/run-*.json ||
+	[ "$status" -ne 0 ] || status=1
 exit "$status"
