@@ -244,7 +244,7 @@ static unsigned int progress_of_a_job(FIXTURE_DATA(notify) *self, struct told *t
 	return told->job[0].nr[1];
 }
 
-TEST_F(notify, progress_keeps_its_interval)
+TEST_F_TIMEOUT(notify, progress_keeps_its_interval, 2 * ZT_PATIENCE)
 {
 	static struct told told;
 	unsigned int nr;
