@@ -16,7 +16,7 @@ table=$logs/table
 sum=(0 0 0)
 
 row() {
-	printf '%-14s %-24s %-26s %6s %6s %7s %6s\n' "$@"
+	printf '%-12s %-22s %-34s %6s %6s %7s %6s\n' "$@"
 }
 
 # One run of check.sh is one row: stages NAME STAGES KERNELS BUILDS
