@@ -77,6 +77,18 @@ static bool explained(const struct fz_rx *rx, uint64_t off)
 	return false;
 }
 
+/* Pieces too short for a word may have been among the last @since bytes. */
+static bool begins_by(uint64_t off, uint64_t since)
+{
+	uint32_t nr = fz->nr_pieces, i;
+
+	for (i = 0; i < nr && i < FZ_PIECES; i++) {
+		if (fz->piece[i].start <= off && off - fz->piece[i].start <= since)
+			return true;
+	}
+	return false;
+}
+
 /* A word is complete: here is where this run of bytes began. */
 static void located(struct fz_rx *rx)
 {
@@ -100,6 +112,7 @@ static void located(struct fz_rx *rx)
 	rx->stray = rx->since > rx->off || !explained(rx, rx->off - rx->since);
 	if (rx->stray)
 		fz->unexplained++;
+	rx->stray &= !begins_by(rx->off - 8, rx->since);
 }
 
 static void lost(struct fz_rx *rx)
@@ -164,8 +177,15 @@ void fz_receive(struct fz_rx *rx, const unsigned char *buf, size_t len)
 {
 	static unsigned char want[4096];
 	unsigned int at = rx - fz->rx;
+	uint32_t gen = rx->gen;
 	size_t i, n;
 
+	/* Another connection: what came last of the one before says nothing of it. */
+	if (rx->seen != gen && rx->bytes) {
+		lost(rx);
+		rx->mixed = true;
+	}
+	rx->seen = gen;
 	for (i = 0; i < len; rx->bytes++) {
 		/* Mostly it is as expected, for long. */
 		n = len - i < sizeof(want) ? len - i : sizeof(want);

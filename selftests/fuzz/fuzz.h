@@ -160,6 +160,8 @@ enum fz_pace { FZ_FAST, FZ_SLOW, FZ_STALLED };
  * struct fz_rx - What a socket has delivered, byte by byte
  * @live: there is a connection to read
  * @pace: enum fz_pace
+ * @gen: connections so far, counted when one is about to be there, and when it is
+ * @seen: of these, before the bytes that were read last
  * @mixed: not only jobs send to it
  * @known: the next byte is that of @off in file @file, or a zero
  * @since: bytes since the last break
@@ -171,6 +173,8 @@ enum fz_pace { FZ_FAST, FZ_SLOW, FZ_STALLED };
 struct fz_rx {
 	_Atomic bool live;
 	_Atomic uint32_t pace;
+	_Atomic uint32_t gen;
+	uint32_t seen;
 	_Atomic bool mixed;
 	bool known;
 	bool zeros;

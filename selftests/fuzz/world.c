@@ -453,8 +453,10 @@ int fz_connect(unsigned int sock, uint32_t how)
 	if (how >> 8 & 1)
 		fcntl(fd, F_SETFL, 0);
 	fz->rx[sock].live = false;
+	fz->rx[sock].gen++;
 	fz->rx[sock].pace = how >> 12 & 7 ? FZ_FAST : FZ_STALLED;
 	ret = dup2(rx, FD_RX + sock) < 0 || dup2(fd, FD_TX + sock) < 0 ? -errno : 0;
+	fz->rx[sock].gen++;
 	fz->rx[sock].live = true;
 	close(rx);
 out_fd:
