@@ -18,7 +18,7 @@
 #   make fuzz TIME=600      sequences of operations at random; KERNEL=uml-kcov, SEED=,
 #                           REPLAY=FILE
 #   make bench              compare the ways to send a file, at native speed, into
-#                           bench-out; SUITE=bulk,small ROUNDS=7 METHODS=...
+#                           bench-out; SUITE=bulk,small ROUNDS=7 METHODS=... CASES=...
 #   make lint               checkpatch, sparse, W=1, shellcheck, clang-format
 #   make vm CMD='command'   run a command in a VM that has zcp loaded
 #   make vm                 the same with a shell
@@ -147,7 +147,7 @@ fuzz:
 		selftests/fuzz/fuzz.sh
 
 bench:
-	SUITE="$(SUITE)" ROUNDS="$(ROUNDS)" METHODS="$(METHODS)" selftests/bench/bench.sh
+	SUITE="$(SUITE)" ROUNDS="$(ROUNDS)" METHODS="$(METHODS)" CASES="$(CASES)" selftests/bench/bench.sh
 
 lint:
 	selftests/lint.sh

@@ -9,16 +9,13 @@
 #include "link.h"
 #include "slab.h"
 
-#define ZLOOK_DELAY	max(HZ / 200, 1)	/* for a reader who does not come */
+#define ZLOOK_DELAY	max(HZ / 200, 1)	/* when nobody takes the turns sooner */
 
-/* Returns whether there was somebody to be woken. */
-static bool zctx_wake(struct zctx *ctx)
+static void zctx_wake(struct zctx *ctx)
 {
 	/* With a barrier, which pairs with the one of who begins to wait. */
-	if (!wq_has_sleeper(&ctx->wait))
-		return false;
-	wake_up_interruptible_poll(&ctx->wait, EPOLLIN | EPOLLRDNORM);
-	return true;
+	if (wq_has_sleeper(&ctx->wait))
+		wake_up_interruptible_poll(&ctx->wait, EPOLLIN | EPOLLRDNORM);
 }
 
 /**
@@ -27,22 +24,22 @@ static bool zctx_wake(struct zctx *ctx)
  * @link: the link; the caller stands in its callback
  *
  * Who waits for events takes the link's turn himself, which saves a change to
- * a worker and back for each. When nobody waits, or he who waits does not
- * look, a worker does.
+ * a worker and back for each; who comes to read them later takes the turns of
+ * all that are ready by then. A worker does it when nobody has for a while: one
+ * called at once, for each acknowledgment, would take the CPU from the receiver
+ * of a loopback connection, or from what else runs where packets arrive.
  */
 void zctx_ready(struct zctx *ctx, struct zlink *link)
 {
-	bool waited;
-
 	if (test_and_set_bit(ZLINK_READY, &link->bits))
 		return;
 	kref_get(&link->ref);
 	/* Not the first: somebody was called for that one, and takes all. */
 	if (!llist_add(&link->ready, &ctx->ready))
 		return;
-	waited = zctx_wake(ctx);
+	zctx_wake(ctx);
 	kref_get(&ctx->ref);
-	if (!zengine_queue(&ctx->look, waited ? ZLOOK_DELAY : 0))
+	if (!zengine_queue(&ctx->look, ZLOOK_DELAY))
 		zctx_put(ctx);
 }
 

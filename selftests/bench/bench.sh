@@ -3,7 +3,7 @@
 #
 # What `make bench` runs: zcp-bench in User-mode Linux, and the plots of it.
 #
-# usage: [SUITE=NAME[,NAME]] [ROUNDS=N] [METHODS=NAME[,NAME]] [OUT=DIR] bench.sh
+# usage: [SUITE=NAME[,NAME]] [ROUNDS=N] [METHODS=NAME[,NAME]] [CASES='PATTERN'] [OUT=DIR] bench.sh
 #
 # Writes OUT (bench-out in the top directory): results.json, targets.json,
 # table.txt, system.txt and *.svg.  Exits with 0, or 1 when a check of bytes or
@@ -81,7 +81,7 @@ boot() {
 		mkdir -p /tmp/bench
 		mount -t tmpfs -o size=90% bench /tmp/bench
 		${pin:+taskset -c 0} $top/user/bench/zcp-bench $pin --suite $names --rounds $rounds \
-			${METHODS:+--methods $METHODS} --dir /tmp/bench \
+			${METHODS:+--methods $METHODS} ${CASES:+--cases '$CASES'} --dir /tmp/bench \
 			--disk \"\$ZCP_DISK\" --out $part" >"$part/stdout" || status=$?
 	rm -f "$work/disk"
 	grep '^not ok' "$part/stdout" >&2 || :

@@ -25,6 +25,7 @@ struct bench_options {
 	const char *out;     /* where results go */
 	const char *remote;  /* HOST:PORT of `serve`, or NULL for this machine */
 	const char *methods; /* comma-separated names, or NULL for all */
+	const char *cases;   /* a shell pattern, or NULL for all */
 };
 
 extern struct bench_options opt;
@@ -39,6 +40,8 @@ __attribute__((format(printf, 1, 2))) void say(const char *format, ...);
 uint64_t now_ns(void);
 /* Whether @name is in a comma-separated list. */
 bool list_has(const char *list, const char *name);
+/* Whether this case of a suite is to run. */
+bool case_wanted(const char *cas);
 
 /* --- machine.c: what is compared on ------------------------------------ */
 

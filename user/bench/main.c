@@ -3,6 +3,7 @@
  * zcp-bench: options, and the suites.
  */
 #include <errno.h>
+#include <fnmatch.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -35,6 +36,7 @@ static const struct option options[] = {
 	{ "disk", required_argument, NULL, 'D' },
 	{ "peer", required_argument, NULL, 'p' },
 	{ "methods", required_argument, NULL, 'm' },
+	{ "cases", required_argument, NULL, 'c' },
 	{ "rcvlowat", required_argument, NULL, 'L' },
 	{ "list", no_argument, NULL, 'l' },
 	{ "pin", no_argument, NULL, 'P' },
@@ -51,6 +53,7 @@ static const char help[] =
 	"\n"
 	"      --suite NAME[,NAME]    these suites only; all without\n"
 	"      --methods NAME[,NAME]  these ways to send only\n"
+	"      --cases PATTERN        of bulk, small and message these only: 'conns-64-*'\n"
 	"      --rounds N             rounds of each comparison (7, at most 64)\n"
 	"      --smoke                small sizes, every byte checked, speeds not judged\n"
 	"      --out DIR              write results.json, targets.json and table.txt there\n"
@@ -107,6 +110,11 @@ void say(const char *format, ...)
 	vfprintf(stderr, format, ap);
 	va_end(ap);
 	fputc('\n', stderr);
+}
+
+bool case_wanted(const char *cas)
+{
+	return !opt.cases || !fnmatch(opt.cases, cas, 0);
 }
 
 uint64_t now_ns(void)
@@ -264,6 +272,9 @@ int main(int argc, char **argv)
 			if (bad)
 				return usage("there is no method", bad);
 			opt.methods = optarg;
+			break;
+		case 'c':
+			opt.cases = optarg;
 			break;
 		case 'r':
 			n = strtol(optarg, &end, 10);

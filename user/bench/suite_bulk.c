@@ -103,6 +103,8 @@ static double run_size(enum peer_path path, struct peer *peer, uint64_t mb)
 
 	size_name(size, sizeof(size), mb);
 	snprintf(cas, sizeof(cas), "%s-%s", peer_path_name(path), size);
+	if (!case_wanted(cas))
+		return 0;
 	file_make(&f, opt.dir, "zcp-bench-bulk", like.size);
 	like.file = &f;
 	nr = choose(t, &like, all, ARRAY_SIZE(all));
@@ -136,7 +138,7 @@ static void run_sizes(enum peer_path path, struct peer *peer)
 		if (!i)
 			first = last;
 	}
-	if (first > 0)
+	if (first > 0 && last > 0)
 		result_target(SUITE, peer_path_name(path),
 			      "throughput of zcp-job, largest / smallest file", last / first,
 			      ">=", 0.95);
@@ -173,6 +175,8 @@ static void run_long(enum peer_path path, struct peer *peer)
 
 	snprintf(growing, sizeof(growing), "%s-10GB-growing", peer_path_name(path));
 	snprintf(same, sizeof(same), "%s-10GB-same", peer_path_name(path));
+	if (!case_wanted(growing))
+		return;
 	file_make(&f, opt.dir, "zcp-bench-bulk", largest());
 	say("  %s: a file of %llu MB, sent until 10 GB are full; %s: 1 MiB again and again",
 	    growing, (unsigned long long)(f.size / MB), same);
@@ -211,6 +215,9 @@ static void run_real(enum peer_path path, struct peer *peer)
 	struct file f;
 
 	size_name(size, sizeof(size), like.size / MB);
+	snprintf(cas, sizeof(cas), "%s-%s-store", peer_path_name(path), size);
+	if (!case_wanted(cas))
+		return;
 	file_make(&f, opt.dir, "zcp-bench-bulk", like.size);
 	like.file = &f;
 	say("  %s-%s-read and -store", peer_path_name(path), size);

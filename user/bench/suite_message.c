@@ -162,6 +162,8 @@ static double run_size(size_t len)
 	int nr = 0;
 
 	size_name(cas, sizeof(cas), len);
+	if (!case_wanted(cas))
+		return 0;
 	say("  %s", cas);
 	for (int i = 0; i < WAYS; i++) {
 		if (!usable(i))
