@@ -16,6 +16,7 @@
 #include "link.h"
 #include "nocache.h"
 #include "notify.h"
+#include "runq.h"
 #include "slab.h"
 #include "stats.h"
 #include "trace.h"
@@ -488,7 +489,7 @@ static s64 zturn_quota(s64 budget)
 {
 	s64 quota = max_t(u32, READ_ONCE(zcp_quota_bytes), PAGE_SIZE);
 
-	if (!zengine_is_wanted())
+	if (!zrunq_is_wanted())
 		quota = max_t(s64, quota, ZTURN_ALONE);
 	return min(quota, budget);
 }
@@ -507,8 +508,13 @@ static void zlink_turn(struct zlink *link, bool may_read, s64 *budget,
 	u64 bytes = 0, was;
 	u32 nr = 0;
 
+	/* What called for a turn gets this one; what calls from here on, the next. */
+	zrunq_remove(link);
+	clear_bit(ZLINK_AGAIN, &link->bits);
 	clear_bit(ZLINK_WANT_SPACE, &link->bits);
 	clear_bit(ZLINK_WANT_ACK, &link->bits);
+	/* Pairs with zlink_kick(), before which something has changed. */
+	smp_mb__after_atomic();
 
 	for (;;) {
 		if (test_bit(ZLINK_CLOSED, &link->bits))
@@ -584,7 +590,7 @@ static void zlink_turn(struct zlink *link, bool may_read, s64 *budget,
 				continue;
 			break;
 		case ZPUSH_QUOTA:
-			if (*budget > 0 && !zengine_is_wanted()) {
+			if (*budget > 0 && !zrunq_is_wanted()) {
 				quota = zturn_quota(*budget);
 				cond_resched();
 				continue;
@@ -605,29 +611,22 @@ static void zlink_turn(struct zlink *link, bool may_read, s64 *budget,
 	zlink_flush(link);
 }
 
-/* Workers that take a turn now. */
-atomic_t zlink_workers = ATOMIC_INIT(0);
-
 /**
- * zlink_work() - A worker's turn
- * @work: zlink.work
+ * zlink_take_turn() - A worker's turn
+ * @link: the link
+ * @io: this worker may wait for a disk
  */
-void zlink_work(struct work_struct *work)
+void zlink_take_turn(struct zlink *link, bool io)
 {
-	struct zlink *link = container_of(to_delayed_work(work), struct zlink,
-					  work);
 	s64 budget = ZTURN_BUDGET;
 	struct zbatch *batch = NULL;
 
-	zlink_came(link);
 	if (zlink_run_or_note(link)) {
-		atomic_inc(&zlink_workers);
-		zlink_turn(link, test_bit(ZLINK_IO, &link->bits), &budget, &batch);
-		atomic_dec(&zlink_workers);
+		zlink_turn(link, io && test_bit(ZLINK_IO, &link->bits), &budget,
+			   &batch);
 		zlink_end_run(link);
 	}
 	zbatch_free(batch);
-	zlink_put(link);
 }
 
 /**

@@ -7,6 +7,7 @@
 #include "job.h"
 #include "limit.h"
 #include "link.h"
+#include "runq.h"
 #include "slab.h"
 
 #define ZLOOK_DELAY	max(HZ / 200, 1)	/* when nobody takes the turns sooner */
@@ -39,7 +40,7 @@ void zctx_ready(struct zctx *ctx, struct zlink *link)
 		return;
 	zctx_wake(ctx);
 	kref_get(&ctx->ref);
-	if (!zengine_queue(&ctx->look, ZLOOK_DELAY))
+	if (!zrunq_queue_delayed(&ctx->look, ZLOOK_DELAY))
 		zctx_put(ctx);
 }
 
@@ -72,9 +73,9 @@ void zctx_look_work(struct work_struct *work)
 {
 	struct zctx *ctx = container_of(to_delayed_work(work), struct zctx, look);
 
-	atomic_inc(&zlink_workers);
+	atomic_inc(&zrunq_active);
 	zctx_look(ctx);
-	atomic_dec(&zlink_workers);
+	atomic_dec(&zrunq_active);
 	zctx_put(ctx);
 }
 

@@ -11,6 +11,7 @@
 #include "context.h"
 #include "job.h"
 #include "link.h"
+#include "runq.h"
 #include "slab.h"
 #include "transmit.h"
 
@@ -149,7 +150,7 @@ int zlink_new(struct zctx *ctx, struct zcp_link *req, struct zlink **out)
 	spin_lock_init(&link->lock);
 	INIT_LIST_HEAD(&link->queue);
 	INIT_LIST_HEAD(&link->unacked);
-	INIT_DELAYED_WORK(&link->work, zlink_work);
+	timer_setup(&link->later, zlink_later, 0);
 	zcp_hrtimer_setup(&link->timer, zlink_timer);
 	init_waitqueue_head(&link->idle);
 	atomic_set(&link->waiters, 0);
@@ -168,22 +169,20 @@ int zlink_new(struct zctx *ctx, struct zcp_link *req, struct zlink **out)
 		goto err_id;
 
 	/* The connection may have ended before we stood in the queue. */
-	ret = zsock_check(sock);
-	if (ret)
-		goto err_listen;
-
 	kref_get(&ctx->ref);
+	ret = zsock_check(sock);
+	if (ret) {
+		/* A worker may have been called for it. */
+		xa_erase(&ctx->links, link->id);
+		zlink_abandon(link, jiffies + HZ);
+		zlink_put(link);
+		return ret;
+	}
 	zpath_describe(link->sk, req);
 	req->link = link->id;
 	*out = link;
 	return 0;
 
-err_listen:
-	remove_wait_queue(link->wqh, &link->wait);
-	/* The queue's lock is free: the callback has ended; it may have kicked. */
-	if (cancel_delayed_work_sync(&link->work))
-		zlink_put(link);
-	zlink_came(link);
 err_id:
 	xa_erase(&ctx->links, link->id);
 err_claim:
@@ -220,9 +219,9 @@ void zlink_close(struct zlink *link)
 
 	remove_wait_queue(link->wqh, &link->wait);
 	hrtimer_cancel(&link->timer);
-	if (cancel_delayed_work(&link->work))
+	if (timer_delete_sync(&link->later))
 		zlink_put(link);
-	zlink_came(link);
+	zrunq_remove(link);
 	zlink_yield_sock(link);
 
 	zlink_finish_all(link, zlink_una(link), ZCP_STATE_CANCELLED, ECANCELED,

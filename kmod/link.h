@@ -7,13 +7,14 @@
 #include <linux/llist.h>
 #include <linux/net.h>
 #include <linux/spinlock.h>
+#include <linux/timer.h>
 #include <linux/wait.h>
-#include <linux/workqueue.h>
 #include <linux/zcp.h>
 
 struct zbatch;
 struct zctx;
 struct zjob;
+struct zrunq;
 
 /* Bits of zlink.bits */
 enum {
@@ -27,12 +28,11 @@ enum {
 	ZLINK_IO,		/* the next turn may wait for the disk */
 	ZLINK_NOCACHE,		/* has had jobs that leave no trace in the page cache */
 	ZLINK_READY,		/* in zctx.ready, or on its way there */
-	ZLINK_CALLED,		/* a worker is called for a turn and has not come */
 };
 
 /**
  * struct zlink - A link: a TCP socket and the FIFO of its jobs
- * @ref: one of zctx.links, one of each job, of queued work, of each look-up
+ * @ref: one of zctx.links, one of each job, of a run queue, of @later, of each look-up
  * @id: in its context
  * @flags: ZCP_LINK_*
  * @ctx: its context, with a reference until closed
@@ -57,7 +57,9 @@ enum {
  * @err: the last error of the socket that was seen, positive
  * @wqh: the socket's wait queue
  * @wait: our entry in it
- * @work: the next turn
+ * @runq: where it waits for a worker's turn, or NULL; under the lock of run queues
+ * @called: its place there
+ * @later: calls for a worker when nothing else has; the safety net
  * @timer: calls for the next turn of a job that has a rate
  * @ready: in zctx.ready
  * @idle: waiters for ZLINK_RUNNING to be free
@@ -68,13 +70,15 @@ enum {
  * worker, or a call that ends something. Only the runner pushes, begins and
  * closes. The bit is not a lock that anybody must wait for: a submitter and a
  * worker leave a note (ZLINK_AGAIN) and go, a cancelling call waits killably,
- * and close(2) waits only for a moment; whoever ends a run looks at the notes.
+ * and close(2) waits only for a moment; whoever ends a run looks at the notes. A
+ * turn begins by taking the note away, and the link out of the run queue.
  *
  * Lock order: zlink.lock → zctx.lock → the context's wait queue. Both locks
  * are taken in process context only, and nothing sleeps under them. The wait
  * entry's callback runs in softirq under the lock of the socket's wait queue
- * and takes no lock of ours but the one of the context's wait queue: it reads
- * the socket, sets bits, queues work, or has the context's reader look.
+ * and takes no lock of ours but those of the context's wait queue and of the run
+ * queues: it reads the socket, sets bits, calls for a worker, or has the context's
+ * reader look. The lock of the run queues is the last in any order.
  *
  * Ordering: the runner sets a WANT bit and SOCK_NOSPACE, then looks at the
  * socket again; TCP changes the socket, then looks at SOCK_NOSPACE and calls
@@ -112,7 +116,9 @@ struct zlink {
 
 	wait_queue_head_t *wqh;
 	wait_queue_entry_t wait;
-	struct delayed_work work;
+	struct zrunq *runq;
+	struct list_head called;
+	struct timer_list later;
 	struct hrtimer timer;
 	struct llist_node ready;
 	wait_queue_head_t idle;
@@ -138,13 +144,9 @@ void zlink_abandon(struct zlink *link, unsigned long until);
 void zlink_close(struct zlink *link);
 
 /* runner.c */
-int zengine_init(void);
-void zengine_exit(void);
-bool zengine_queue(struct delayed_work *work, unsigned long delay);
-bool zengine_is_wanted(void);
 void zlink_kick(struct zlink *link);
 void zlink_kick_later(struct zlink *link, unsigned long delay);
-void zlink_came(struct zlink *link);
+void zlink_later(struct timer_list *timer);
 bool zlink_try_run(struct zlink *link);
 bool zlink_run_or_note(struct zlink *link);
 int zlink_wait_run(struct zlink *link, long timeout);
@@ -153,8 +155,7 @@ enum hrtimer_restart zlink_timer(struct hrtimer *timer);
 int zlink_wake(wait_queue_entry_t *wait, unsigned int mode, int sync, void *key);
 
 /* engine.c */
-extern atomic_t zlink_workers;
-void zlink_work(struct work_struct *work);
+void zlink_take_turn(struct zlink *link, bool io);
 int zlink_queue(struct zlink *link, struct zjob *job);
 void zlink_push_now(struct zlink *link, s64 *budget, struct zbatch **batch);
 int zlink_cancel_job(struct zlink *link, struct zjob *job, long timeout,

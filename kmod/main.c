@@ -4,8 +4,8 @@
 
 #include "context.h"
 #include "dev.h"
-#include "link.h"
 #include "netlink.h"
+#include "runq.h"
 #include "slab.h"
 #include "stats.h"
 
@@ -19,7 +19,7 @@ static int __init zcp_init(void)
 	ret = zstats_init();
 	if (ret)
 		goto err_slab;
-	ret = zengine_init();
+	ret = zrunq_init();
 	if (ret)
 		goto err_stats;
 	ret = znl_init();
@@ -33,7 +33,7 @@ static int __init zcp_init(void)
 err_netlink:
 	znl_exit();
 err_engine:
-	zengine_exit();
+	zrunq_exit();
 err_stats:
 	zstats_exit();
 err_slab:
@@ -48,7 +48,7 @@ static void __exit zcp_exit(void)
 	zctx_wait_all_gone();
 	/* Nothing is left to be told. Waits for requests that are under way. */
 	znl_exit();
-	zengine_exit();
+	zrunq_exit();
 	zstats_exit();
 	zslab_exit();
 }

@@ -18,6 +18,7 @@
 #include "job.h"
 #include "link.h"
 #include "netlink.h"
+#include "runq.h"
 #include "slab.h"
 #include "stats.h"
 
@@ -448,7 +449,7 @@ int znl_put_stats(struct sk_buff *skb, struct net *net)
 	    nla_put_u32(skb, ZCP_NL_A_STATS_JOBS_ACTIVE,
 			st.submitted - st.done - st.failed - st.cancelled) ||
 	    nla_put_u32(skb, ZCP_NL_A_STATS_WORKERS,
-			atomic_read(&zlink_workers)))
+			atomic_read(&zrunq_active)))
 		return -EMSGSIZE;
 	return 0;
 }

@@ -10,114 +10,51 @@
 
 #include "context.h"
 #include "link.h"
+#include "runq.h"
 #include "trace.h"
-
-/*
- * Turns that only move cached pages, and turns that may wait for a disk: the
- * latter must not take the workers of the former.
- */
-static struct workqueue_struct *zengine_wq;
-static struct workqueue_struct *zengine_io_wq;
-
-/* Links for which a worker is called and has not come. */
-static atomic_t zengine_called = ATOMIC_INIT(0);
-
-int zengine_init(void)
-{
-	zengine_wq = alloc_workqueue("zcp", WQ_UNBOUND | WQ_FREEZABLE,
-				     2 * num_possible_cpus());
-	if (!zengine_wq)
-		return -ENOMEM;
-	zengine_io_wq = alloc_workqueue("zcp_io", WQ_UNBOUND | WQ_FREEZABLE,
-					128);
-	if (!zengine_io_wq) {
-		destroy_workqueue(zengine_wq);
-		return -ENOMEM;
-	}
-	return 0;
-}
-
-void zengine_exit(void)
-{
-	/*
-	 * A worker that has ended a run just before another closed the link may
-	 * still be about to call for a worker of zengine_io_wq.
-	 */
-	flush_workqueue(zengine_wq);
-	destroy_workqueue(zengine_io_wq);
-	destroy_workqueue(zengine_wq);
-}
-
-/**
- * zengine_queue() - Have a worker do something that does not wait for a disk
- * @work: what
- * @delay: in jiffies
- *
- * Return: false when it is on its way already.
- */
-bool zengine_queue(struct delayed_work *work, unsigned long delay)
-{
-	return queue_delayed_work(zengine_wq, work, delay);
-}
-
-/**
- * zengine_is_wanted() - Does any link wait for a worker?
- */
-bool zengine_is_wanted(void)
-{
-	return atomic_read(&zengine_called) > 0;
-}
-
-static struct workqueue_struct *zlink_wq(const struct zlink *link)
-{
-	return test_bit(ZLINK_IO, &link->bits) ? zengine_io_wq : zengine_wq;
-}
 
 /**
  * zlink_kick() - Let a worker take the link's next turn, as soon as it can
  * @link: the link; the caller has a reference, or stands in its callback
+ *
+ * While there is a runner this leaves a note: it calls when it stops.
  */
 void zlink_kick(struct zlink *link)
 {
-	if (!test_and_set_bit(ZLINK_CALLED, &link->bits))
-		atomic_inc(&zengine_called);
-	kref_get(&link->ref);
-	if (mod_delayed_work(zlink_wq(link), &link->work, 0))
-		zlink_put(link);
-}
-
-/**
- * zlink_came() - The worker that was called has come, or will never
- * @link: the link
- */
-void zlink_came(struct zlink *link)
-{
-	if (test_and_clear_bit(ZLINK_CALLED, &link->bits))
-		atomic_dec(&zengine_called);
+	set_bit(ZLINK_AGAIN, &link->bits);
+	/* Pairs with zlink_end_run(): it sees the note, or we the free bit. */
+	smp_mb__after_atomic();
+	if (!test_bit(ZLINK_RUNNING, &link->bits))
+		zrunq_add(link);
 }
 
 /**
  * zlink_kick_later() - Let a worker take the next turn later
- * @link: the link
+ * @link: the link; the caller is its runner
  * @delay: in jiffies; a turn that comes sooner anyway is not put off
- *
- * The time at which the work's timer expires says nothing of a worker that was
- * called since: what counts is the mark %ZLINK_CALLED.
  */
 void zlink_kick_later(struct zlink *link, unsigned long delay)
 {
-	if (test_bit(ZLINK_CALLED, &link->bits))
-		return;
-	if (delayed_work_pending(&link->work) &&
-	    time_before_eq(READ_ONCE(link->work.timer.expires), jiffies + delay))
+	unsigned long when = jiffies + delay;
+
+	if (timer_pending(&link->later) &&
+	    time_before_eq(READ_ONCE(link->later.expires), when))
 		return;
 	kref_get(&link->ref);
-	if (mod_delayed_work(zlink_wq(link), &link->work, delay))
+	if (timer_reduce(&link->later, when))
 		zlink_put(link);
-	/* Pairs with zlink_kick(): it queues after this, or is seen here. */
-	smp_mb();
-	if (test_bit(ZLINK_CALLED, &link->bits))
-		zlink_kick(link);
+}
+
+/**
+ * zlink_later() - It is later now
+ * @timer: zlink.later
+ */
+void zlink_later(struct timer_list *timer)
+{
+	struct zlink *link = container_of(timer, struct zlink, later);
+
+	zlink_kick(link);
+	zlink_put(link);
 }
 
 /**
@@ -148,7 +85,7 @@ void zlink_end_run(struct zlink *link)
 	/* Nothing is left to do, and the workqueues may be about to go. */
 	if (test_bit(ZLINK_CLOSED, &link->bits))
 		return;
-	if (test_and_clear_bit(ZLINK_AGAIN, &link->bits) ||
+	if (test_bit(ZLINK_AGAIN, &link->bits) ||
 	    test_bit(ZLINK_ENDING, &link->bits))
 		zlink_kick(link);
 }

@@ -105,6 +105,8 @@ struct peer_hello {
 
 /* Has a thread of the receiver that waits for whole units: for few connections. */
 #define PEER_ALONE 1
+/* Shares one thread of the receiver with all that ask for it: served alike. */
+#define PEER_TOGETHER 2
 
 #define MAX_LOWAT (64 << 20)
 

@@ -53,7 +53,7 @@ static const char help[] =
 	"\n"
 	"      --suite NAME[,NAME]    these suites only; all without\n"
 	"      --methods NAME[,NAME]  these ways to send only\n"
-	"      --cases PATTERN        of bulk, small and message these only: 'conns-64-*'\n"
+	"      --cases PATTERN        of some suites these only: 'conns-64-*'\n"
 	"      --rounds N             rounds of each comparison (7, at most 64)\n"
 	"      --smoke                small sizes, every byte checked, speeds not judged\n"
 	"      --out DIR              write results.json, targets.json and table.txt there\n"

@@ -318,6 +318,14 @@ static void alone(struct conn *c)
 	pthread_detach(w->thread);
 }
 
+/* Has the first thread read from a connection. */
+static void together(struct conn *c)
+{
+	epoll_ctl(c->worker->epoll, EPOLL_CTL_DEL, c->fd, NULL);
+	c->worker = &workers[0];
+	conn_poll(c, EPOLL_CTL_ADD, EPOLLIN);
+}
+
 /* After its answer to the hello it is not read from. */
 static void stall(struct conn *c)
 {
@@ -365,6 +373,8 @@ static bool hello(struct conn *c)
 	else if (c->hello.flags & PEER_ALONE &&
 		 __atomic_load_n(&nr_alone, __ATOMIC_RELAXED) < ALONE_MAX)
 		alone(c);
+	else if (c->hello.flags & PEER_TOGETHER && c->worker != &workers[0] && !c->polling)
+		together(c);
 	return true;
 }
 

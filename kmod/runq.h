@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef ZCP_RUNQ_H
+#define ZCP_RUNQ_H
+
+#include <linux/atomic.h>
+#include <linux/workqueue.h>
+
+struct zlink;
+
+extern atomic_t zrunq_active;
+
+int zrunq_init(void);
+void zrunq_exit(void);
+void zrunq_add(struct zlink *link);
+void zrunq_remove(struct zlink *link);
+bool zrunq_is_wanted(void);
+bool zrunq_queue_delayed(struct delayed_work *work, unsigned long delay);
+
+#endif /* ZCP_RUNQ_H */
