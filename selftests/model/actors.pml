@@ -2,7 +2,7 @@
 /* Who acts: system calls, workers, timers, TCP; and who judges. */
 
 active proctype engine() {
-	bool t_flag, t_now, t_space, t_wait, t_ended, t_ack;
+	bool t_flag, t_idle, t_now, t_space, t_wait, t_ended, t_ack;
 	byte t_job = NOBODY, t_una, t_set;
 	mtype t_res = NONE;
 
@@ -20,20 +20,42 @@ end:	do
 	od
 }
 
-/* zlink.work: never runs twice at a time. */
-active proctype worker() {
+/* Each takes the link from the run queue, with that reference. */
+active [WORKERS] proctype worker() {
 	LOCALS;
 
 end:	do
 	:: atomic {
-			work == CALLED ->
-			work = IDLE;
-			work_runs = true;
-			work_runs_io = work_io
+			called && !called_io ->
+			called = false;
+			workers++
 		};
-		zlink_work()
+		zlink_take_turn(false);
+		d_step {
+			zlink_put();
+			workers--
+		}
 	od
 }
+
+#if COLD != 255
+active proctype io_worker() {
+	LOCALS;
+
+end:	do
+	:: atomic {
+			called && called_io ->
+			called = false;
+			io_workers++
+		};
+		zlink_take_turn(io);
+		d_step {
+			zlink_put();
+			io_workers--
+		}
+	od
+}
+#endif
 
 /* zctx.look */
 active proctype looker() {
@@ -69,7 +91,7 @@ inline wake_and_unlock() {
 
 /* The peer, and TCP on this side. */
 active proctype tcp() {
-	bool w_kick, w_acked, w_flag, stalled;
+	bool w_kick, w_acked, w_flag, t_idle, stalled;
 
 end:	do
 	:: d_step {
@@ -115,11 +137,15 @@ end:	do
 
 /* The timers that may be relied upon. */
 active proctype clock() {
+	bool t_idle;
+
 end:	do
 	:: atomic {
-			work == DUE ->
-			work = CALLED
-		}
+			later == DUE ->
+			later = IDLE;
+			later_runs = true
+		};
+		zlink_later()
 	:: atomic {
 			look == DUE ->
 			look = CALLED
@@ -154,7 +180,7 @@ active proctype monitor() {
 end:	timeout ->
 	d_step {
 		assert(!running && waiters == 0 && !idle_on[0] && !idle_on[1] && !idle_on[2]);
-		assert(work != CALLED && work != DUE && look == IDLE && !in_ready);
+		assert(!called && later != DUE && look == IDLE && !in_ready);
 		assert(!ending || closed);
 		JUDGE(0);
 		JUDGE(1);
@@ -304,8 +330,8 @@ active proctype closer() {
 	zctx_release(2);
 	/* zctx_wait_all_gone(), znl_exit() */
 	ctx_freed && !netlink_busy;
-	zengine_exit();
-	assert(work == IDLE && look == IDLE && link_freed)
+	zrunq_exit();
+	assert(!called && later == IDLE && look == IDLE && link_freed)
 }
 #endif
 

@@ -30,13 +30,12 @@ inline zctx_ready() {
 			in_ready = true
 		};
 		d_step {
-			w_flag = wait_on;
 			zctx_wake();
 			assert(!wq_gone);
 			if
 			:: look == IDLE ->
 				ctx_ref = ctx_ref + (BUG != BUG_LOOK_REF -> 1 : 0);
-				look = (w_flag -> DUE : CALLED)
+				look = DUE
 			:: else
 			fi
 		}

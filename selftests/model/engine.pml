@@ -6,7 +6,7 @@ mtype = { PUSH_SENT, PUSH_BLOCKED, PUSH_PACED, PUSH_QUOTA, PUSH_IO, PUSH_NOMEM, 
 
 /* What a process that ends jobs or takes a link's run keeps to itself. */
 #define LOCALS							\
-	bool got, t_flag, t_again, t_listed, t_ended;			\
+	bool got, t_flag, t_again, t_idle, t_listed, t_ended;		\
 	byte t_job = NOBODY, t_una, t_set
 
 inline zlink_una(u) {
@@ -310,6 +310,12 @@ inline zlink_arm() {
 /* Of the process engine. */
 inline take_turn() {
 	d_step {
+		zrunq_remove()
+	};
+#if BUG != BUG_NOTE_LATE
+	again = false;
+#endif
+	d_step {
 		want_space = false;
 		want_ack = false
 	};
@@ -390,7 +396,11 @@ inline take_turn() {
 		:: else
 		fi
 	od;
+#if BUG == BUG_NOTE_LATE
+	again = false;
+#else
 	skip;
+#endif
 	d_step {
 		t_ended = false;
 		t_job = NOBODY;
@@ -422,22 +432,15 @@ inline zlink_close() {
 	engine_does == NONE
 }
 
-/* Of a worker, to its last step. */
-inline zlink_work() {
-	zlink_came();
+inline zlink_take_turn(may_read) {
 	zlink_run_or_note(got);
 	if
 	:: got ->
 		got = false;
-		zlink_turn(io);
+		zlink_turn(may_read);
 		zlink_end_run()
 	:: else
-	fi;
-	d_step {
-		zlink_put();
-		work_runs = false;
-		work_runs_io = false
-	}
+	fi
 }
 
 inline zlink_push_now() {

@@ -23,16 +23,21 @@ inline close_link() {
 		!timer_runs;
 		timer_for = NOBODY
 	};
-	/* cancel_delayed_work() */
-	d_step {
-		if
-		:: work != IDLE ->
-			work = IDLE;
-			zlink_put()
-		:: else
-		fi
+	/* timer_delete_sync() */
+	atomic {
+		!later_runs;
+		d_step {
+			if
+			:: later != IDLE ->
+				later = IDLE;
+				zlink_put()
+			:: else
+			fi
+		}
 	};
-	zlink_came();
+	d_step {
+		zrunq_remove()
+	};
 	zlink_una(t_una);
 	zlink_finish_all(CANCELLED);
 	d_step {

@@ -16,6 +16,7 @@ doc=$top/docs/model.md
 # What holds: NAME|OPTIONS
 holds=(
 	"two jobs, no wake-up is lost|-DJOBS=2"
+	"two workers at a time|-DJOBS=1 -DWORKERS=2"
 	"quotas and no memory|-DJOBS=1 -DPRELOAD=1 -DQUOTA=1 -DNOMEM=1 -DMISHAPS=2"
 	"a reader sleeps only without events|-DJOBS=1 -DREADER=1"
 	"CANCEL of a job, blocked or running|-DJOBS=1 -DCANCEL=1 -DPRELOAD=1"
@@ -34,7 +35,7 @@ defects=(
 	"NOTE|-DJOBS=2"
 	"END_RUN|-DJOBS=2"
 	"IDLE|-DJOBS=1 -DUNLINK=1"
-	"PUT_OFF|-DJOBS=2"
+	"KICK|-DJOBS=2"
 	"CANCEL_NEXT|-DJOBS=2 -DCANCEL=1 -DPACED=0 -DMISHAPS=1"
 	"LOOK_LATE|-DJOBS=2"
 	"READER|-DJOBS=1 -DREADER=1"
@@ -44,10 +45,11 @@ defects=(
 	"FIFO|-DJOBS=2"
 	"UNA|-DJOBS=1 -DRESET=1 -DRECONNECT=1"
 	"NEXT_CONNECTION|-DJOBS=1 -DLENGTH_0=2 -DRESET=1 -DRECONNECT=1 -DSNDBUF=2"
-	"WORK_REF|-DJOBS=1"
+	"CALL_REF|-DJOBS=1"
 	"LOOK_REF|-DJOBS=1 -DRELEASE=1"
 	"WAIT_ENTRY|-DJOBS=1 -DRELEASE=1"
 	"EXIT|-DJOBS=1 -DRELEASE=1 -DCOLD=0 -DQUOTA=1"
+	"NOTE_LATE|-DJOBS=2"
 )
 
 # In the current directory: search OPTION...

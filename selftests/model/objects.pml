@@ -10,11 +10,11 @@ mtype = { TURN, CLOSE }
 /* The states of a job. */
 mtype = { NONE, QUEUED, RUNNING, BLOCKED, SENT, DONE, FAILED, CANCELLED }
 
-/* The states of a delayed work. */
+/* The states of zlink.later and zctx.look. */
 mtype = { IDLE, TIMER, DUE, CALLED }
 /*
  * TIMER: it waits for the safety net, which is not to be relied upon and never
- * comes; DUE: for a timer that is meant to expire; CALLED: for a worker.
+ * comes; DUE: for a time that is meant to come; CALLED: for a worker.
  */
 
 #define ABROAD	7	/* numbers of the socket's next connection begin here, or at 1 */
@@ -33,7 +33,7 @@ typedef job_t {
 }
 
 /* Bits of zlink.bits */
-bool running, again, ending, closed, broken, want_space, want_ack, io, ready, called
+bool running, again, ending, closed, broken, want_space, want_ack, io, ready
 byte waiters
 
 /* Other members of zlink */
@@ -50,10 +50,10 @@ byte last_seq
 byte ack_seq
 byte final_una
 bool in_ready			/* zlink.ready is in zctx.ready */
-mtype work = IDLE
-bool work_io			/* the queue in which it is called */
-bool work_runs
-bool work_runs_io
+bool called			/* it is in a run queue */
+bool called_io			/* namely that for disks */
+mtype later = IDLE
+bool later_runs
 byte timer_for = NOBODY		/* zlink.timer: whose rate it is */
 bool timer_runs
 job_t job[NR_JOBS]
@@ -76,6 +76,8 @@ bool file_closed
 bool netlink_busy
 
 /* The module */
+byte workers			/* busy with a link, of the workqueue for cached pages */
+byte io_workers			/* and of that for disks */
 bool wq_gone
 bool wq_io_gone
 
@@ -118,7 +120,7 @@ inline zlink_put() {
 	link_ref--;
 	if
 	:: link_ref == 0 ->
-		assert(!listens && closed && work == IDLE && !in_ready && timer_for == NOBODY);
+		assert(!listens && closed && !called && later == IDLE && !in_ready && timer_for == NOBODY);
 		link_freed = true
 	:: else
 	fi

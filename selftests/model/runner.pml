@@ -1,56 +1,68 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* kmod/runner.c: who takes the link's next turn, and what calls for one. */
 
-/*
- * mod_delayed_work(), in a step: what is pending is taken back first, and with it
- * its reference.
- */
-inline mod_work(how) {
+/* kmod/runq.c; in a step. Its link is the only one. */
+inline zrunq_add() {
 	use_link();
-	assert(io -> !wq_io_gone : !wq_gone);
 	if
-	:: work == IDLE && BUG != BUG_WORK_REF -> link_ref++
-	:: else
-	fi;
-	work = how;
-	work_io = io
-}
-
-inline zlink_kick() {
-	d_step {
-		mod_work(CALLED);
-		called = true
-	}
-}
-
-/*
- * The runner's. The time at which the work's timer expires says whether what is
- * pending comes sooner; of a work that was called since it was set, it may say
- * either.
- */
-inline zlink_kick_later(how) {
-	if
-#if BUG != BUG_PUT_OFF
-	:: called || work == how || work == DUE || work == CALLED
-	:: !called && (work == IDLE || work == CALLED || (work == TIMER && how == DUE)) ->
-#else
-	:: work == how || work == DUE || work == CALLED
-	:: work == IDLE || work == CALLED || (work == TIMER && how == DUE) ->
-#endif
-		d_step {
-			mod_work(how)
-		};
-#if BUG != BUG_PUT_OFF
-		if
-		:: called -> zlink_kick()
-		:: else
-		fi
-#endif
+	:: called && called_io == io
+	:: else ->
+		assert(io -> !wq_io_gone : !wq_gone);
+		link_ref = link_ref + (called || BUG == BUG_CALL_REF -> 0 : 1);
+		called = true;
+		called_io = io
 	fi
 }
 
-inline zlink_came() {
-	called = false
+/* In a step. */
+inline zrunq_remove() {
+	if
+	:: called ->
+		called = false;
+		zlink_put()
+	:: else
+	fi
+}
+
+inline zlink_kick() {
+#if BUG != BUG_KICK
+	again = true;
+	d_step {
+		use_link();
+		if
+		:: !running -> zrunq_add()
+		:: else
+		fi
+	}
+#else
+	t_idle = !running;
+	again = true;
+	d_step {
+		if
+		:: t_idle -> zrunq_add()
+		:: else
+		fi;
+		t_idle = false
+	}
+#endif
+}
+
+/* The runner's. */
+inline zlink_kick_later(how) {
+	d_step {
+		use_link();
+		link_ref = link_ref + (later == IDLE -> 1 : 0);
+		later = (later == DUE -> DUE : how)
+	}
+}
+
+/* Of a timer, to its last step. */
+inline zlink_later() {
+	zlink_kick();
+	d_step {
+		zlink_put();
+		later_runs = false
+	}
 }
 
 inline zlink_try_run(got) {
@@ -76,10 +88,7 @@ inline wake_idle() {
 /* What follows the clearing of RUNNING is one look around. */
 inline zlink_end_run() {
 #if BUG == BUG_END_RUN
-	d_step {
-		t_again = again;
-		again = false
-	};
+	t_again = again;
 #endif
 #if BUG == BUG_IDLE
 	d_step {
@@ -93,8 +102,7 @@ inline zlink_end_run() {
 		wake_idle();
 #endif
 #if BUG != BUG_END_RUN
-		t_again = again && !closed;
-		again = again && closed;
+		t_again = again;
 #endif
 		t_again = !closed && (t_again || ending)
 	};
@@ -206,19 +214,18 @@ inline zlink_timer() {
 }
 
 /* Of the module, when no context is left. */
-inline zengine_exit() {
+inline zrunq_exit() {
 #if BUG != BUG_EXIT
 	/* flush_workqueue() */
-	!(work == CALLED && !work_io) && !(work_runs && !work_runs_io) && look != CALLED &&
-		!look_runs;
+	!(called && !called_io) && workers == 0 && look != CALLED && !look_runs;
 #endif
 	/* destroy_workqueue(), twice */
 	atomic {
-		!(work == CALLED && work_io) && !(work_runs && work_runs_io);
+		!(called && called_io) && io_workers == 0;
 		wq_io_gone = true
 	};
 	atomic {
-		work != CALLED && !work_runs && look != CALLED && !look_runs;
+		!called && workers == 0 && look != CALLED && !look_runs;
 		wq_gone = true
 	}
 }

@@ -10,7 +10,7 @@
 #define BUG_NOTE		2	/* zlink_run_or_note() does not try again */
 #define BUG_END_RUN		3	/* zlink_end_run() looks at the note, then clears RUNNING */
 #define BUG_IDLE		4	/* zlink_end_run() wakes, then clears RUNNING */
-#define BUG_PUT_OFF		5	/* zlink_kick_later() puts off a call of a worker */
+#define BUG_KICK		5	/* zlink_kick() looks at RUNNING, then leaves the note */
 #define BUG_CANCEL_NEXT		6	/* zlink_cancel_job() leaves the next job to the old timer */
 #define BUG_LOOK_LATE		7	/* zctx_look() takes the turn, then clears READY */
 #define BUG_READER		8	/* zctx_read() looks, then enters the wait queue */
@@ -20,12 +20,14 @@
 #define BUG_FIFO		12	/* zlink_begin() takes the newest job */
 #define BUG_UNA			13	/* zlink_una() looks at BROKEN first */
 #define BUG_NEXT_CONNECTION	14	/* zjob_advance() trusts the socket's number */
-#define BUG_WORK_REF		15	/* zlink_kick() takes no reference for the work */
+#define BUG_CALL_REF		15	/* zrunq_add() takes no reference */
 #define BUG_LOOK_REF		16	/* zctx_ready() takes none of the context */
 #define BUG_WAIT_ENTRY		17	/* zlink_close() lets the socket go first */
-#define BUG_EXIT		18	/* zengine_exit() does not flush */
+#define BUG_EXIT		18	/* zrunq_exit() does not flush */
+#define BUG_NOTE_LATE		19	/* zlink_turn() takes the note away when it ends */
 
 #define NR_JOBS		2
+#define NOBODY		255
 
 /* What can be chosen, and what it is otherwise. */
 #ifndef BUG
@@ -60,6 +62,9 @@
 #endif
 #ifndef NOMEM
 #define NOMEM		0	/* there may be no memory */
+#endif
+#ifndef WORKERS
+#define WORKERS		1	/* that can be busy at the same time */
 #endif
 #ifndef COLD
 #define COLD		NOBODY	/* which job's pages have to be read */
@@ -108,7 +113,6 @@ bool sock_locked
 #define LENGTH(j)	((j) == 0 -> LENGTH_0 : LENGTH_1)
 #define ACKED_ONLY(j)	(!SENT_ONLY || (j) != 1)
 
-#define NOBODY	255
 
 #include "objects.pml"
 #include "runner.pml"
