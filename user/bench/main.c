@@ -28,20 +28,13 @@ static const struct suite *const suites[] = {
 };
 
 static const struct option options[] = {
-	{ "suite", required_argument, NULL, 's' },
-	{ "rounds", required_argument, NULL, 'r' },
-	{ "smoke", no_argument, NULL, 'k' },
-	{ "out", required_argument, NULL, 'o' },
-	{ "dir", required_argument, NULL, 'd' },
-	{ "disk", required_argument, NULL, 'D' },
-	{ "peer", required_argument, NULL, 'p' },
-	{ "methods", required_argument, NULL, 'm' },
-	{ "cases", required_argument, NULL, 'c' },
-	{ "rcvlowat", required_argument, NULL, 'L' },
-	{ "list", no_argument, NULL, 'l' },
-	{ "pin", no_argument, NULL, 'P' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 },
+	{ "suite", required_argument, NULL, 's' }, { "rounds", required_argument, NULL, 'r' },
+	{ "smoke", no_argument, NULL, 'k' },	   { "out", required_argument, NULL, 'o' },
+	{ "dir", required_argument, NULL, 'd' },   { "disk", required_argument, NULL, 'D' },
+	{ "peer", required_argument, NULL, 'p' },  { "methods", required_argument, NULL, 'm' },
+	{ "cases", required_argument, NULL, 'c' }, { "rcvlowat", required_argument, NULL, 'L' },
+	{ "list", no_argument, NULL, 'l' },	   { "pin", no_argument, NULL, 'P' },
+	{ "help", no_argument, NULL, 'h' },	   { NULL, 0, NULL, 0 },
 };
 
 static const char help[] =
