@@ -18,6 +18,7 @@ vm=$top/selftests/vm
 out=${OUT:-$top/bench-out}
 rounds=${ROUNDS:-7}
 kernel=${KERNEL:-uml}
+cases=${CASES:+"--cases '$CASES'"}
 cpus=${CPUS:-$(nproc)}
 limit=${TIMEOUT:-$((900 + rounds * 600))}
 all='bulk multi small message cold many cache'
@@ -81,7 +82,7 @@ boot() {
 		mkdir -p /tmp/bench
 		mount -t tmpfs -o size=90% bench /tmp/bench
 		${pin:+taskset -c 0} $top/user/bench/zcp-bench $pin --suite $names --rounds $rounds \
-			${METHODS:+--methods $METHODS} ${CASES:+--cases '$CASES'} --dir /tmp/bench \
+			${METHODS:+--methods $METHODS} $cases --dir /tmp/bench \
 			--disk \"\$ZCP_DISK\" --out $part" >"$part/stdout" || status=$?
 	rm -f "$work/disk"
 	grep '^not ok' "$part/stdout" >&2 || :
