@@ -21,6 +21,8 @@
  */
 void zlink_kick(struct zlink *link)
 {
+	/* Pairs with zlink_turn(): who takes the note away sees what it is about. */
+	smp_mb__before_atomic();
 	set_bit(ZLINK_AGAIN, &link->bits);
 	/* Pairs with zlink_end_run(): it sees the note, or we the free bit. */
 	smp_mb__after_atomic();
@@ -103,6 +105,8 @@ bool zlink_run_or_note(struct zlink *link)
 {
 	if (!atomic_read(&link->waiters) && zlink_try_run(link))
 		return true;
+	/* As in zlink_kick(). */
+	smp_mb__before_atomic();
 	set_bit(ZLINK_AGAIN, &link->bits);
 	/* Pairs with zlink_end_run(): it sees the note, or we the free bit. */
 	smp_mb__after_atomic();
