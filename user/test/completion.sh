@@ -60,7 +60,7 @@ fish_completes() {
 	[ ! -s "$tmp/err" ]
 }
 
-# zsh completes on a terminal only. All lines are typed at once beforehand, and its
+# zsh completes on a terminal only. All lines are typed there beforehand, and its
 # compadd notes the candidates of each.
 zsh_completes() {
 	sed -n "/^== $*\$/,/^== /p" "$tmp/zsh.said" | sed 1d | grep -v '^== ' | sort >"$tmp/out"
@@ -217,12 +217,17 @@ cat >>"$tmp/.zshrc" <<-END
 		builtin compadd "\$@"
 	}
 	begins() {
+		PROMPT="\$1> "
+		shift
 		print -r -- "== \$*" >>$tmp/zsh.said
 	}
 END
+# Before its new prompt zsh does not read by itself: the terminal would take the keys.
 set --
+number=0
 while IFS= read -r line; do
-	set -- "$@" key "begins '$line'\\n" key "$line$tab$kill_line"
+	number=$((number + 1))
+	set -- "$@" key "begins $number '$line'\\n" see "^$number>\$" key "$line$tab$kill_line"
 done <<-END
 	$(echo "$cases" | cut -d '|' -f 1)
 	$(for verb in $verbs; do echo "zcpctl $verb -"; done)
