@@ -369,6 +369,7 @@ int fz_op_scribble(struct fz_worker *w, const struct fz_op *op)
 	fz->loose_bytes = true;
 	fz->loose_jobs = true;
 	fz->scribbling = true;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	for (i = 0; i < 2000; i++) {
 		uint64_t r = fz_random(&rng);
 		size_t at = r % 8 < 3 ? (r >> 8) % 128 : FZ_AT_JOBS + (r >> 8) % 512;

@@ -237,10 +237,11 @@ static int command(struct fz_worker *w, int fd, unsigned int nr, void *buf, size
 	ret = ioctl(fd, nr, user) ? -errno : 0;
 	if (*known && user != at)
 		memcpy(at, user, size);
-	/* Others write to it meanwhile. */
+	memcpy(buf, at, size);
+	/* Others may have written to it by then: they say so before they begin. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (fz->scribbling)
 		*known = false;
-	memcpy(buf, at, size);
 	return ret;
 }
 
