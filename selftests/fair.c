@@ -10,8 +10,11 @@
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "kselftest_harness.h"
 #include "zcp_test.h"
@@ -286,6 +289,69 @@ TEST_F_TIMEOUT(fair, jobs_share_packets, 240)
 	}
 	zt_close(&conn);
 	close(file);
+}
+
+#define TRACE	"/sys/kernel/tracing"
+#define STARTED	TRACE "/events/workqueue/workqueue_execute_start/enable"
+
+/* How often workers have begun to look at a context, since the trace was emptied. */
+static unsigned int looks(void)
+{
+	FILE *trace = fopen(TRACE "/trace", "r");
+	unsigned int nr = 0;
+	char line[512];
+
+	zt_need(trace);
+	while (fgets(line, sizeof(line), trace))
+		nr += strstr(line, "zctx_look_work") != NULL;
+	fclose(trace);
+	return nr;
+}
+
+/*
+ * Nobody waits for these acknowledgments: a worker for each would take the CPU from
+ * whoever receives the packets.
+ */
+TEST_F_TIMEOUT(fair, acknowledgments_call_few_workers, 240)
+{
+	enum { N = 200, LOOK_MS = 4 };
+	struct zcp_segment seg = zt_inline("x", 1);
+	struct zcp_event event;
+	struct zt_conn conn;
+	uint64_t begin, took;
+	struct zcp_job job;
+	unsigned int i, nr;
+	int one = 1;
+	char byte;
+
+	if (access(STARTED, W_OK) &&
+	    (zt_run("mount -t tracefs tracefs " TRACE) || access(STARTED, W_OK)))
+		SKIP(return, "the kernel lacks trace events of workqueues");
+	zt_connect_blocking(&conn);
+	job = zt_job(zt_link(self->ctx, conn.tx), &seg, 1);
+	zt_need(!zt_run("echo 1 >" STARTED " && echo >" TRACE "/trace"));
+	begin = zt_now_ns();
+	for (i = 0; i < N; i++) {
+		zt_submit(self->ctx, &job);
+		/* Who has read all acknowledges at once. */
+		zt_need(recv(conn.rx, &byte, 1, 0) == 1);
+		do {
+			zt_need(!setsockopt(conn.rx, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one)));
+		} while (zt_unacked(conn.tx));
+	}
+	/* That of the last ones. */
+	zt_sleep_ms(50);
+	took = zt_now_ns() - begin;
+	nr = looks();
+	zt_need(!zt_run("echo 0 >" STARTED));
+	TH_LOG("%u looks of workers in %llu us", nr, (unsigned long long)took / 1000);
+	EXPECT_GE(nr, 1);
+	EXPECT_LE(nr, 5 + took / (LOOK_MS * 1000000));
+	for (i = 0; i < N; i++) {
+		zt_event(self->ctx, &event);
+		EXPECT_EQ(ZCP_STATE_DONE, event.state);
+	}
+	zt_close(&conn);
 }
 
 TEST_HARNESS_MAIN
