@@ -50,6 +50,7 @@ FIXTURE_SETUP(nocache)
 	self->mounted = !zt_run("truncate -s 96M %s/image", self->box.dir) &&
 			!zt_run("mkfs.ext4 -q -F %s/image", self->box.dir) &&
 			!zt_run("cd %s && mkdir mnt && mount -o loop image mnt", self->box.dir);
+	/* Older harnesses go on with the test, so each of them asks again. */
 	if (!self->mounted)
 		SKIP(return, "needs ext4, mkfs.ext4 and a loop device");
 	snprintf(path, sizeof(path), "%s/file", self->mnt);
@@ -140,6 +141,8 @@ TEST_F_TIMEOUT(nocache, leaves_no_trace, 240)
 {
 	struct zcp_status status;
 
+	if (!self->mounted)
+		return;
 	ASSERT_LE(resident(self->file, 0, PAGES), STRAY);
 	ASSERT_EQ(0, zt_run("echo 3 >/proc/sys/vm/drop_caches"));
 	ASSERT_EQ(0, resident(self->file, 0, PAGES));
@@ -154,6 +157,8 @@ TEST_F_TIMEOUT(nocache, what_was_there_stays, 240)
 {
 	struct zcp_status status;
 
+	if (!self->mounted)
+		return;
 	ASSERT_EQ(0, zt_run("echo 3 >/proc/sys/vm/drop_caches"));
 	make_resident(self->file, 100, 50);
 	make_resident(self->file, 1000, 3000);
@@ -174,6 +179,8 @@ TEST_F_TIMEOUT(nocache, what_others_use_stays, 240)
 	uint64_t id;
 	size_t i;
 
+	if (!self->mounted)
+		return;
 	ASSERT_EQ(0, zt_run("echo 3 >/proc/sys/vm/drop_caches"));
 	zt_connect_blocking(&self->conn);
 	self->link = zt_link(self->ctx, self->conn.tx);
@@ -212,6 +219,8 @@ TEST_F_TIMEOUT(nocache, cancelled, 240)
 	struct zt_sink sink;
 	uint64_t id;
 
+	if (!self->mounted)
+		return;
 	ASSERT_EQ(0, zt_run("echo 3 >/proc/sys/vm/drop_caches"));
 	zt_connect_blocking(&self->conn);
 	self->link = zt_link(self->ctx, self->conn.tx);
@@ -242,6 +251,8 @@ TEST_F_TIMEOUT(nocache, other_file_systems, 240)
 	struct zcp_job job;
 	char path[128];
 
+	if (!self->mounted)
+		return;
 	zt_connect(&self->conn, 0, 0);
 	self->link = zt_link(self->ctx, self->conn.tx);
 	job = zt_job(self->link, &seg, 1);
@@ -273,6 +284,8 @@ TEST_F_TIMEOUT(nocache, empty_behind_unacked, 240)
 	struct zcp_event event;
 	uint64_t first, empty;
 
+	if (!self->mounted)
+		return;
 	zt_connect_holding(&self->conn);
 	self->link = zt_link(self->ctx, self->conn.tx);
 	first = zt_submit_range(self->ctx, self->link, self->file, 0, ZT_MIB);

@@ -53,7 +53,7 @@ for part in ${parts//,/ }; do
 		# One CPU: where the host takes away the one of who has a lock, others
 		# wait for it all the time, and measure that.
 		run 1200 4096 1 stalled "LOAD_LINKS=${LOAD_LINKS:-10000}" \
-			"LOAD_ROUNDS=${LOAD_ROUNDS:-5}" "LOAD_SECONDS=${LOAD_SECONDS:-4}"
+			"LOAD_ROUNDS=${LOAD_ROUNDS:-11}" "LOAD_SECONDS=${LOAD_SECONDS:-4}"
 		;;
 	pressure)
 		run 1200 1024 2 pressure "LOAD_PRESSURE_JOBS=${LOAD_PRESSURE_JOBS:-20000}" \
