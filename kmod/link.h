@@ -158,16 +158,20 @@ int zlink_wake(wait_queue_entry_t *wait, unsigned int mode, int sync, void *key)
 void zlink_take_turn(struct zlink *link, bool io);
 int zlink_queue(struct zlink *link, struct zjob *job);
 void zlink_push_now(struct zlink *link, s64 *budget, struct zbatch **batch);
+void zlink_flush(struct zlink *link);
+bool zlink_has_next(struct zlink *link, const struct zjob *job);
+
+/* ending.c */
+u32 zlink_una(const struct zlink *link);
+u64 zlink_job_acked(struct zlink *link, const struct zjob *job);
+void zlink_charge(struct zlink *link, u64 bytes, u32 seq);
+s64 zlink_room(const struct zlink *link);
+bool zlink_reap(struct zlink *link);
+bool zlink_end_job(struct zlink *link, struct zjob *job, u8 state, int error);
+void zlink_finish_all(struct zlink *link, u32 una, u8 state, int error,
+		      u32 *nr, u64 *bytes);
 int zlink_cancel_job(struct zlink *link, struct zjob *job, long timeout,
 		     u32 *cancelled);
 int zlink_cancel_all(struct zlink *link, u32 *cancelled, u64 *bytes);
-void zlink_finish_all(struct zlink *link, u32 una, u8 state, int error,
-		      u32 *nr, u64 *bytes);
-void zlink_charge(struct zlink *link, u64 bytes, u32 seq);
-s64 zlink_room(const struct zlink *link);
-u32 zlink_una(const struct zlink *link);
-void zlink_flush(struct zlink *link);
-bool zlink_has_next(struct zlink *link, const struct zjob *job);
-u64 zlink_job_acked(struct zlink *link, const struct zjob *job);
 
 #endif /* ZCP_LINK_H */

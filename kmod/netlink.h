@@ -17,6 +17,12 @@ struct zlink;
 
 #define ZNL_GROUP_EVENTS	0
 
+/* The last attribute that a request may have */
+#define ZNL_JOB_ATTRS		ZCP_NL_A_JOB_UID
+#define ZNL_LINK_ATTRS		ZCP_NL_A_LINK_CONTEXT
+#define ZNL_CONTEXT_ATTRS	ZCP_NL_A_CONTEXT_ID
+#define ZNL_CANCEL_ATTRS	ZCP_NL_A_JOB_ID
+
 extern struct genl_family znl_family;
 
 /**
@@ -32,8 +38,33 @@ struct zreader {
 	char *path;
 };
 
+/**
+ * struct zsee - What a caller may see
+ * @uid: what belongs to this user; INVALID_UID for nothing
+ * @admin: everything, having CAP_NET_ADMIN over the network namespace
+ */
+struct zsee {
+	kuid_t uid;
+	bool admin;
+};
+
+/* netlink.c */
 int znl_init(void);
 void znl_exit(void);
+void zsee_init(struct zsee *see, struct sk_buff *skb);
+bool zsee_may(const struct zsee *see, const struct zctx *ctx);
+int znl_check_attrs(struct nlattr **attrs, u32 max, u32 allowed,
+		    struct netlink_ext_ack *extack);
+struct zreader zreader_current(char *path);
+void znl_put_found(struct zjob *job, struct zctx *ctx);
+
+/* netdump.c */
+int znl_job_start(struct netlink_callback *cb);
+int znl_job_dump(struct sk_buff *skb, struct netlink_callback *cb);
+int znl_link_start(struct netlink_callback *cb);
+int znl_link_dump(struct sk_buff *skb, struct netlink_callback *cb);
+int znl_context_start(struct netlink_callback *cb);
+int znl_context_dump(struct sk_buff *skb, struct netlink_callback *cb);
 
 /* netmsg.c */
 int znl_put_job(struct sk_buff *skb, struct zctx *ctx, const struct zjob *job,

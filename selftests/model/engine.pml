@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* kmod/engine.c and the part of kmod/job.c that pushes: turns, and how jobs end. */
+/* kmod/engine.c, kmod/ending.c, and the part of kmod/job.c that pushes: turns, and how jobs end. */
 
 mtype = { PUSH_SENT, PUSH_BLOCKED, PUSH_PACED, PUSH_QUOTA, PUSH_IO, PUSH_NOMEM, PUSH_STOPPED,
 	  PUSH_FAILED }
