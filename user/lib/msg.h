@@ -63,6 +63,11 @@ struct zcp_msg_link {
 	uint64_t messages, bytes, copied, referenced;
 };
 
+/* --- msg_send.c --- */
+
+/* What was gathered is lost, and its buffers are in the pool. */
+void msg_gathered_drop(struct zcp_msg_link *link);
+
 /* --- msg_event.c --- */
 
 struct flight *flight_new(struct zcp_msg *msg);

@@ -2,7 +2,7 @@
 /*
  * A stand-in for /dev/zcp, preloaded into a program under test: open(2),
  * ioctl(2) and close(2) of that path are answered here, by a small and slow
- * engine that reads and sends with system calls. Events go through a real
+ * engine (mock_engine.c) that reads and sends with system calls. Events go through a real
  * pipe, so read(2), poll(2) and epoll work on it.
  *
  * ZCP_MOCK_REASON      path_reason of each link (enum zcp_reason); mode
@@ -19,574 +19,21 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sockios.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <pthread.h>
 #include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
-#include <linux/zcp.h>
+#include "mock.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
 #define MAX_CTX 8
-#define MAX_LINKS 16
-#define MAX_JOBS 64
-#define MAX_SEGMENTS 8
-#define MAX_INLINE 65536
-#define MAX_RATE (1ULL << 40)
-#define CHUNK 65536
-
-struct job {
-	struct zcp_status status;
-	struct zcp_segment segments[MAX_SEGMENTS];
-	bool used;
-	bool cancel;
-};
-
-struct link {
-	int sock;
-	bool used;
-};
-
-struct ctx {
-	int fd;
-	int events;
-	bool used;
-	bool closing;
-	pthread_t worker;
-	struct link links[MAX_LINKS];
-	struct job jobs[MAX_JOBS];
-};
 
 static struct ctx contexts[MAX_CTX];
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t work = PTHREAD_COND_INITIALIZER;
-static uint64_t last_job;
-
-static long setting(const char *name, long otherwise)
-{
-	const char *value = getenv(name);
-
-	return value ? strtol(value, NULL, 0) : otherwise;
-}
-
-static bool can(uint64_t feature)
-{
-	return setting("ZCP_MOCK_FEATURES", ZCP_FEATURE_NOCACHE | ZCP_FEATURE_RATE) & feature;
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
-
-/* The rule for structures that may grow, as the kernel applies it. */
-static int copy_in(void *to, size_t known, size_t min, const void *from)
-{
-	const unsigned char *bytes = from;
-	__u32 size;
-
-	memcpy(&size, from, sizeof(size));
-	if (size < min)
-		return -EINVAL;
-	for (size_t i = known; i < size; i++)
-		if (bytes[i])
-			return -E2BIG;
-	memset(to, 0, known);
-	memcpy(to, from, size < known ? size : known);
-	return 0;
-}
-
-static void copy_out(void *to, const void *from, size_t known)
-{
-	__u32 size;
-
-	memcpy(&size, to, sizeof(size));
-	memcpy((char *)to + sizeof(size), (const char *)from + sizeof(size),
-	       (size < known ? size : known) - sizeof(size));
-}
-
-static void put_event(struct ctx *ctx, struct job *job)
-{
-	const struct zcp_status *s = &job->status;
-	long size = setting("ZCP_MOCK_EVENT_SIZE", sizeof(struct zcp_event));
-	struct zcp_event ev = {
-		.size = size,
-		.type = ZCP_EVENT_FINAL,
-		.job = s->job,
-		.user_data = s->user_data,
-		.link = s->link,
-		.state = s->state,
-		.error = s->error,
-		.copy_reason = s->copy_reason,
-		.segment = s->segment,
-		.position = s->position,
-		.bytes_sent = s->bytes_sent,
-		.bytes_acked = s->bytes_acked,
-		.bytes_zerocopy = s->bytes_zerocopy,
-		.bytes_copied = s->bytes_copied,
-		.submit_ns = s->submit_ns,
-		.sent_ns = s->sent_ns,
-		.acked_ns = s->acked_ns,
-		.end_ns = s->end_ns,
-	};
-	char record[1 << 14];
-
-	for (__u32 i = 0; i < ZCP_REASON_COUNT; i++)
-		if (s->copied[i])
-			ev.copy_reasons |= 1U << i;
-	memset(record, 0xff, sizeof(record));
-	memcpy(record, &ev, sizeof(ev));
-	if (write(ctx->events, record, size) != size)
-		abort();
-}
-
-static void account(struct zcp_status *s, uint32_t reason, size_t len)
-{
-	s->bytes_sent += len;
-	if (reason == ZCP_REASON_NONE) {
-		s->bytes_zerocopy += len;
-		return;
-	}
-	s->bytes_copied += len;
-	s->copied[reason] += len;
-	for (__u32 i = 0; i < ZCP_REASON_COUNT; i++)
-		if (s->copied[i] > s->copied[s->copy_reason])
-			s->copy_reason = i;
-}
-
-static int send_all(int sock, const char *buf, size_t len)
-{
-	ssize_t n;
-
-	while (len) {
-		n = send(sock, buf, len, MSG_NOSIGNAL);
-		if (n < 0)
-			return -errno;
-		buf += n;
-		len -= n;
-	}
-	return 0;
-}
-
-/* Sends one piece of a segment; *done says how long it was, 0 at its end. */
-static int push(struct job *job, int sock, struct zcp_segment *seg, size_t *done)
-{
-	bool to_eof = seg->flags & ZCP_SEGMENT_TO_EOF;
-	uint32_t reason = setting("ZCP_MOCK_REASON", 0);
-	char buf[CHUNK];
-	size_t want = CHUNK;
-	ssize_t n;
-	int error;
-
-	if (!to_eof && seg->len < want)
-		want = seg->len;
-	*done = 0;
-	if (!want)
-		return 0;
-	if (seg->type == ZCP_SEGMENT_INLINE) {
-		reason = ZCP_REASON_INLINE;
-		memcpy(buf, (void *)(uintptr_t)seg->addr, want);
-		n = want;
-	} else {
-		n = pread(seg->fd, buf, want, seg->addr);
-		if (n < 0)
-			return -errno;
-		if (!n)
-			return to_eof ? 0 : -ENODATA;
-		if (job->status.mode == ZCP_MODE_COPY)
-			reason = ZCP_REASON_ASKED;
-	}
-	error = send_all(sock, buf, n);
-	if (error)
-		return error;
-	pthread_mutex_lock(&lock);
-	account(&job->status, reason, n);
-	seg->addr += n;
-	if (!to_eof)
-		seg->len -= n;
-	if (seg->type == ZCP_SEGMENT_FILE)
-		job->status.position = seg->addr;
-	pthread_mutex_unlock(&lock);
-	*done = n;
-	return 0;
-}
-
-static int run(struct job *job, int sock)
-{
-	struct zcp_status *s = &job->status;
-	long delay = setting("ZCP_MOCK_DELAY_US", 0);
-	size_t done;
-	int queued;
-	int error;
-
-	while (s->segment < s->nr_segments) {
-		if (job->cancel)
-			return -ECANCELED;
-		error = push(job, sock, &job->segments[s->segment], &done);
-		if (error)
-			return error;
-		if (!done)
-			s->segment++;
-		else if (delay)
-			usleep(delay);
-		if (s->rate)
-			usleep(done * 1000000 / s->rate);
-	}
-	s->sent_ns = now_ns() - s->submit_ns;
-	if (s->complete == ZCP_COMPLETE_SENT)
-		return 0;
-	s->state = ZCP_STATE_SENT;
-	for (;;) {
-		if (job->cancel)
-			return -ECANCELED;
-		if (syscall(SYS_ioctl, sock, SIOCOUTQ, &queued))
-			return -errno;
-		if (!queued)
-			break;
-		usleep(1000);
-	}
-	s->acked_ns = now_ns() - s->submit_ns;
-	s->bytes_acked = s->bytes_sent;
-	if (s->job_flags & ZCP_JOB_NOCACHE)
-		s->bytes_dropped = s->bytes_zerocopy;
-	return 0;
-}
-
-static struct job *next_job(struct ctx *ctx)
-{
-	struct job *next = NULL;
-
-	for (int i = 0; i < MAX_JOBS; i++) {
-		struct job *job = &ctx->jobs[i];
-
-		if (!job->used || job->status.state != ZCP_STATE_QUEUED)
-			continue;
-		if (!next || job->status.job < next->status.job)
-			next = job;
-	}
-	return next;
-}
-
-static void *worker(void *arg)
-{
-	struct ctx *ctx = arg;
-	struct job *job;
-	int error;
-
-	pthread_mutex_lock(&lock);
-	while (!ctx->closing) {
-		job = next_job(ctx);
-		if (!job) {
-			pthread_cond_wait(&work, &lock);
-			continue;
-		}
-		job->status.state = ZCP_STATE_RUNNING;
-		pthread_mutex_unlock(&lock);
-		error = run(job, ctx->links[job->status.link].sock);
-		pthread_mutex_lock(&lock);
-		job->status.error = -error;
-		job->status.end_ns = now_ns() - job->status.submit_ns;
-		job->status.state = !error		  ? ZCP_STATE_DONE
-				    : error == -ECANCELED ? ZCP_STATE_CANCELLED
-							  : ZCP_STATE_FAILED;
-		put_event(ctx, job);
-	}
-	pthread_mutex_unlock(&lock);
-	return NULL;
-}
-
-static int do_info(void *arg)
-{
-	struct zcp_info info;
-	int error;
-
-	error = copy_in(&info, sizeof(info), sizeof(info), arg);
-	if (error)
-		return error;
-	info.features = setting("ZCP_MOCK_FEATURES", ZCP_FEATURE_NOCACHE | ZCP_FEATURE_RATE);
-	info.job_flags = can(ZCP_FEATURE_NOCACHE) ? ZCP_JOB_NOCACHE : 0;
-	info.modes = 7;
-	info.reasons = (1U << ZCP_REASON_COUNT) - 1;
-	info.event_size = setting("ZCP_MOCK_EVENT_SIZE", sizeof(struct zcp_event));
-	info.max_links = MAX_LINKS - 1;
-	info.max_jobs = MAX_JOBS;
-	info.max_segments = MAX_SEGMENTS;
-	info.max_batch = MAX_JOBS;
-	info.max_inline = MAX_INLINE;
-	info.small_bytes = 4096;
-	info.quota_bytes = 1 << 20;
-	copy_out(arg, &info, sizeof(info));
-	return 0;
-}
-
-static int do_link(struct ctx *ctx, void *arg)
-{
-	uint32_t reason = setting("ZCP_MOCK_REASON", 0);
-	struct tcp_info tcp;
-	socklen_t len = sizeof(tcp);
-	struct zcp_link link;
-	int error;
-
-	error = copy_in(&link, sizeof(link), sizeof(link), arg);
-	if (error)
-		return error;
-	if (link.flags & ~ZCP_LINK_CONTINUE)
-		return -EOPNOTSUPP;
-	if (getsockopt(link.fd, IPPROTO_TCP, TCP_INFO, &tcp, &len))
-		return -errno;
-	for (int i = 1; i < MAX_LINKS; i++) {
-		if (ctx->links[i].used)
-			continue;
-		ctx->links[i].used = true;
-		ctx->links[i].sock = syscall(SYS_fcntl, link.fd, F_DUPFD_CLOEXEC, 3);
-		link.link = i;
-		link.path_caps = ZCP_PATH_CSUM | (reason == ZCP_REASON_NO_SG ? 0 : ZCP_PATH_SG);
-		link.path_ifindex = 1;
-		link.path_mode = reason ? ZCP_MODE_COPY : ZCP_MODE_ZEROCOPY;
-		link.path_reason = reason;
-		link.mss = tcp.tcpi_snd_mss;
-		strcpy(link.path_ifname, "mock0");
-		copy_out(arg, &link, sizeof(link));
-		return 0;
-	}
-	link.limit = ZCP_LIMIT_LINKS;
-	copy_out(arg, &link, sizeof(link));
-	return -EAGAIN;
-}
-
-static int accept_job(struct ctx *ctx, void *arg, struct zcp_submit *reply)
-{
-	size_t first = offsetof(struct zcp_job, rate);
-	struct zcp_job in = { 0 };
-	int error;
-
-	error = copy_in(&in, can(ZCP_FEATURE_RATE) ? sizeof(in) : first, first, arg);
-	if (error)
-		return error;
-	if (in.flags & ~(can(ZCP_FEATURE_NOCACHE) ? ZCP_JOB_NOCACHE : 0))
-		return -EOPNOTSUPP;
-	if ((in.flags & ZCP_JOB_NOCACHE) && in.complete != ZCP_COMPLETE_ACKED)
-		return -EOPNOTSUPP;
-	if (in.rate > MAX_RATE)
-		return -EINVAL;
-	if (!in.nr_segments || in.nr_segments > MAX_SEGMENTS || in.mode > ZCP_MODE_COPY)
-		return -EINVAL;
-	if (in.link >= MAX_LINKS || !ctx->links[in.link].used)
-		return -ENOENT;
-	if (in.mode == ZCP_MODE_ZEROCOPY && setting("ZCP_MOCK_REASON", 0)) {
-		reply->reason = setting("ZCP_MOCK_REASON", 0);
-		return -EOPNOTSUPP;
-	}
-	for (int i = 0; i < MAX_JOBS; i++) {
-		struct job *job = &ctx->jobs[i];
-
-		if (job->used)
-			continue;
-		memset(job, 0, sizeof(*job));
-		memcpy(job->segments, (void *)(uintptr_t)in.segments,
-		       in.nr_segments * sizeof(struct zcp_segment));
-		for (__u32 s = 0; s < in.nr_segments; s++) {
-			struct zcp_segment *seg = &job->segments[s];
-			char *copy;
-
-			if (seg->type == ZCP_SEGMENT_FILE) {
-				off_t end = lseek(seg->fd, 0, SEEK_END);
-
-				if (end < 0)
-					return -errno;
-				seg->fd = syscall(SYS_fcntl, seg->fd, F_DUPFD_CLOEXEC, 3);
-				job->status.bytes_total += seg->flags & ZCP_SEGMENT_TO_EOF
-								   ? end - seg->addr
-								   : seg->len;
-				continue;
-			}
-			if (seg->len > MAX_INLINE)
-				return -EINVAL;
-			copy = malloc(seg->len + 1);
-			memcpy(copy, (void *)(uintptr_t)seg->addr, seg->len);
-			seg->addr = (uintptr_t)copy;
-			job->status.bytes_total += seg->len;
-		}
-		job->used = true;
-		job->status.job = ++last_job;
-		job->status.user_data = in.user_data;
-		job->status.link = in.link;
-		job->status.mode = in.mode;
-		job->status.complete = in.complete;
-		job->status.nr_segments = in.nr_segments;
-		job->status.job_flags = in.flags;
-		job->status.rate = in.rate;
-		job->status.submit_ns = now_ns();
-		job->status.state = ZCP_STATE_QUEUED;
-		in.id = last_job;
-		copy_out(arg, &in, sizeof(in));
-		return 0;
-	}
-	reply->limit = ZCP_LIMIT_JOBS;
-	return -EAGAIN;
-}
-
-static int do_submit(struct ctx *ctx, void *arg)
-{
-	struct zcp_submit submit;
-	int error;
-
-	error = copy_in(&submit, sizeof(submit), sizeof(submit), arg);
-	if (error)
-		return error;
-	for (__u32 i = 0; i < submit.nr_jobs && !error; i++) {
-		error = accept_job(ctx, (char *)(uintptr_t)submit.jobs + i * submit.job_size,
-				   &submit);
-		if (!error)
-			submit.accepted++;
-	}
-	submit.error = -error;
-	copy_out(arg, &submit, sizeof(submit));
-	pthread_cond_broadcast(&work);
-	return submit.accepted ? 0 : error;
-}
-
-static struct job *find_job(struct ctx *ctx, uint64_t id, bool next)
-{
-	struct job *found = NULL;
-
-	for (int i = 0; i < MAX_JOBS; i++) {
-		struct job *job = &ctx->jobs[i];
-
-		if (!job->used || job->status.job < id || (!next && job->status.job != id))
-			continue;
-		if (!found || job->status.job < found->status.job)
-			found = job;
-	}
-	return found;
-}
-
-static int do_status(struct ctx *ctx, void *arg)
-{
-	struct zcp_status status;
-	struct job *job;
-	int error;
-
-	error = copy_in(&status, sizeof(status), offsetof(struct zcp_status, rate), arg);
-	if (error)
-		return error;
-	job = find_job(ctx, status.job, status.flags & ZCP_STATUS_NEXT);
-	if (!job)
-		return -ENOENT;
-	copy_out(arg, &job->status, sizeof(status));
-	return 0;
-}
-
-static int do_cancel(struct ctx *ctx, void *arg)
-{
-	struct zcp_cancel cancel;
-	struct job *job;
-	int error;
-
-	error = copy_in(&cancel, sizeof(cancel), sizeof(cancel), arg);
-	if (error)
-		return error;
-	if (cancel.flags & ZCP_CANCEL_LINK) {
-		for (int i = 0; i < MAX_JOBS; i++) {
-			job = &ctx->jobs[i];
-			if (!job->used || job->status.link != cancel.link ||
-			    job->status.state >= ZCP_STATE_DONE)
-				continue;
-			job->cancel = true;
-			cancel.cancelled++;
-			cancel.bytes_sent += job->status.bytes_sent;
-		}
-	} else {
-		job = find_job(ctx, cancel.job, false);
-		if (!job)
-			return -ENOENT;
-		cancel.cancelled = job->status.state < ZCP_STATE_DONE;
-		job->cancel = true;
-		cancel.state = job->status.state;
-		cancel.bytes_sent = job->status.bytes_sent;
-	}
-	copy_out(arg, &cancel, sizeof(cancel));
-	return 0;
-}
-
-static int do_unlink(struct ctx *ctx, void *arg)
-{
-	struct zcp_unlink un;
-	int error;
-
-	error = copy_in(&un, sizeof(un), sizeof(un), arg);
-	if (error)
-		return error;
-	if (!un.link || un.link >= MAX_LINKS || !ctx->links[un.link].used)
-		return -ENOENT;
-	ctx->links[un.link].used = false;
-	syscall(SYS_close, ctx->links[un.link].sock);
-	copy_out(arg, &un, sizeof(un));
-	return 0;
-}
-
-static int do_xfer(void *arg)
-{
-	struct tcp_info tcp;
-	socklen_t len = sizeof(tcp);
-	struct zcp_xfer xfer;
-	char buf[4096];
-	ssize_t n;
-	int error;
-
-	error = copy_in(&xfer, sizeof(xfer), sizeof(xfer), arg);
-	if (error)
-		return error;
-	if (getsockopt(xfer.out_fd, IPPROTO_TCP, TCP_INFO, &tcp, &len))
-		return errno == ENOTSOCK ? -ENOTSOCK : -EOPNOTSUPP;
-	n = pread(xfer.in_fd, buf, xfer.count < sizeof(buf) ? xfer.count : sizeof(buf),
-		  xfer.offset);
-	if (n < 0)
-		return -errno;
-	error = send_all(xfer.out_fd, buf, n);
-	if (error)
-		return error;
-	xfer.done = n;
-	xfer.offset += n;
-	xfer.bytes_zerocopy = n;
-	copy_out(arg, &xfer, sizeof(xfer));
-	return 0;
-}
-
-static int command(struct ctx *ctx, unsigned long cmd, void *arg)
-{
-	switch (cmd) {
-	case ZCP_IOC_INFO:
-		return do_info(arg);
-	case ZCP_IOC_LINK:
-		return do_link(ctx, arg);
-	case ZCP_IOC_UNLINK:
-		return do_unlink(ctx, arg);
-	case ZCP_IOC_SUBMIT:
-		return do_submit(ctx, arg);
-	case ZCP_IOC_CANCEL:
-		return do_cancel(ctx, arg);
-	case ZCP_IOC_STATUS:
-		return do_status(ctx, arg);
-	case ZCP_IOC_XFER:
-		return do_xfer(arg);
-	}
-	return -ENOTTY;
-}
+pthread_mutex_t mock_lock = PTHREAD_MUTEX_INITIALIZER;
+pthread_cond_t mock_work = PTHREAD_COND_INITIALIZER;
 
 static struct ctx *find_ctx(int fd)
 {
@@ -598,7 +45,7 @@ static struct ctx *find_ctx(int fd)
 
 static int open_ctx(int flags)
 {
-	long error = setting("ZCP_MOCK_OPEN_ERRNO", 0);
+	long error = mock_setting("ZCP_MOCK_OPEN_ERRNO", 0);
 	int ends[2];
 
 	if (!error && (flags & (O_CLOEXEC | O_NONBLOCK)) != (O_CLOEXEC | O_NONBLOCK))
@@ -609,7 +56,7 @@ static int open_ctx(int flags)
 	}
 	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK))
 		return -1;
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&mock_lock);
 	for (int i = 0; i < MAX_CTX; i++) {
 		struct ctx *ctx = &contexts[i];
 
@@ -619,10 +66,10 @@ static int open_ctx(int flags)
 		ctx->used = true;
 		ctx->fd = ends[0];
 		ctx->events = ends[1];
-		pthread_create(&ctx->worker, NULL, worker, ctx);
+		pthread_create(&ctx->worker, NULL, mock_worker, ctx);
 		break;
 	}
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&mock_lock);
 	return ends[0];
 }
 
@@ -663,11 +110,11 @@ static int any_fcntl(int fd, int cmd, long arg)
 
 	if (ret < 0 || cmd != F_DUPFD_CLOEXEC)
 		return ret;
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&mock_lock);
 	ctx = find_ctx(fd);
 	if (ctx)
 		ctx->fd = ret;
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&mock_lock);
 	return ret;
 }
 
@@ -704,14 +151,14 @@ EXPORT int ioctl(int fd, unsigned long cmd, ...)
 	arg = va_arg(ap, void *);
 	va_end(ap);
 
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&mock_lock);
 	ctx = find_ctx(fd);
 	if (!ctx) {
-		pthread_mutex_unlock(&lock);
+		pthread_mutex_unlock(&mock_lock);
 		return syscall(SYS_ioctl, fd, cmd, arg);
 	}
-	error = command(ctx, cmd, arg);
-	pthread_mutex_unlock(&lock);
+	error = mock_command(ctx, cmd, arg);
+	pthread_mutex_unlock(&mock_lock);
 	if (!error)
 		return 0;
 	errno = -error;
@@ -720,12 +167,12 @@ EXPORT int ioctl(int fd, unsigned long cmd, ...)
 
 static void close_ctx(struct ctx *ctx)
 {
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&mock_lock);
 	ctx->closing = true;
 	for (int i = 0; i < MAX_JOBS; i++)
 		ctx->jobs[i].cancel = true;
-	pthread_cond_broadcast(&work);
-	pthread_mutex_unlock(&lock);
+	pthread_cond_broadcast(&mock_work);
+	pthread_mutex_unlock(&mock_lock);
 	pthread_join(ctx->worker, NULL);
 	for (int i = 0; i < MAX_LINKS; i++)
 		if (ctx->links[i].used)
@@ -738,9 +185,9 @@ EXPORT int close(int fd)
 {
 	struct ctx *ctx;
 
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&mock_lock);
 	ctx = find_ctx(fd);
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&mock_lock);
 	if (ctx)
 		close_ctx(ctx);
 	return syscall(SYS_close, fd);

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the files of the stand-in for /dev/zcp share.
+ */
+#ifndef ZCP_MOCK_H
+#define ZCP_MOCK_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include <linux/zcp.h>
+
+#define MAX_LINKS 16
+#define MAX_JOBS 64
+#define MAX_SEGMENTS 8
+
+struct job {
+	struct zcp_status status;
+	struct zcp_segment segments[MAX_SEGMENTS];
+	bool used;
+	bool cancel;
+};
+
+struct link {
+	int sock;
+	bool used;
+};
+
+struct ctx {
+	int fd;
+	int events;
+	bool used;
+	bool closing;
+	pthread_t worker;
+	struct link links[MAX_LINKS];
+	struct job jobs[MAX_JOBS];
+};
+
+/* Of all contexts. */
+extern pthread_mutex_t mock_lock;
+/* There is something for a worker. */
+extern pthread_cond_t mock_work;
+
+/* An environment variable's number. */
+long mock_setting(const char *name, long otherwise);
+/* A thread that does the jobs of a context, struct ctx, until it is closing. */
+void *mock_worker(void *arg);
+/* An ioctl, under the lock: 0 or -errno. */
+int mock_command(struct ctx *ctx, unsigned long cmd, void *arg);
+
+#endif /* ZCP_MOCK_H */
