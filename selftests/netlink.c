@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The netlink family: what requests and dumps say, who may see and cancel what,
- * and what is refused.
+ * The netlink family: what requests and dumps say. What is refused, and to whom,
+ * is in refusals.c.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -12,12 +12,10 @@
 #include <netinet/tcp.h>
 #include <netlink/genl/ctrl.h>
 #include <netlink/genl/family.h>
-#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include "kselftest_harness.h"
 #include "zcp_nl.h"
@@ -36,36 +34,6 @@ FIXTURE(netlink) {
 	int file;
 };
 
-struct ids {
-	uint64_t id[4096];
-	unsigned int nr;
-};
-
-static void keep_job_id(const struct zn_msg *msg, void *arg)
-{
-	struct ids *ids = arg;
-
-	zt_need(ids->nr < 4096);
-	ids->id[ids->nr++] = zn_u64(msg, ZCP_NL_A_JOB_ID);
-}
-
-static void keep_link_id(const struct zn_msg *msg, void *arg)
-{
-	struct ids *ids = arg;
-
-	zt_need(ids->nr < 4096);
-	ids->id[ids->nr++] = zn_u32(msg, ZCP_NL_A_LINK_ID);
-}
-
-/* Contexts have their id where jobs have theirs. */
-static uint64_t last_context(struct zn_sock *nl)
-{
-	struct ids ids = {};
-
-	zt_need(!zn_dump(nl, ZCP_NL_CMD_CONTEXT_GET, 0, 0, keep_job_id, &ids));
-	return ids.nr ? ids.id[ids.nr - 1] : 0;
-}
-
 FIXTURE_SETUP(netlink)
 {
 	char path[128];
@@ -78,7 +46,7 @@ FIXTURE_SETUP(netlink)
 	zt_fill(self->file, 1, 0, LEN);
 	zn_open(&self->nl);
 	self->ctx = zt_open(O_NONBLOCK);
-	self->id = last_context(&self->nl);
+	self->id = zn_last_context(&self->nl);
 	zt_connect_blocking(&self->conn);
 	self->link = zt_link(self->ctx, self->conn.tx);
 }
@@ -113,25 +81,6 @@ static uint64_t blocked_job(FIXTURE_DATA(netlink) *self)
 
 	wait_blocked(self->ctx, id, self->conn.tx);
 	return id;
-}
-
-/* Runs in another process, which may change what it is; the result is a byte. */
-static int elsewhere(int (*run)(void *arg), void *arg)
-{
-	pid_t pid = fork();
-	int status;
-
-	zt_need(pid >= 0);
-	if (!pid)
-		_exit(run(arg));
-	zt_need(waitpid(pid, &status, 0) == pid);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
-}
-
-static void become_nobody(void)
-{
-	zt_need(!setresgid(NOBODY, NOBODY, NOBODY));
-	zt_need(!setresuid(NOBODY, NOBODY, NOBODY));
 }
 
 TEST_F(netlink, family)
@@ -232,7 +181,7 @@ TEST_F(netlink, job_says_what_its_status_says)
 	prctl(PR_SET_NAME, "opener");
 	ctx = zt_open(O_NONBLOCK);
 	prctl(PR_SET_NAME, "another");
-	want.context = last_context(&self->nl);
+	want.context = zn_last_context(&self->nl);
 	zt_need(!zt_unlink(self->ctx, self->link, NULL));
 	self->link = zt_link(ctx, self->conn.tx);
 	snprintf(path, sizeof(path), "%s/a file", self->box.dir);
@@ -271,7 +220,7 @@ static unsigned int filtered(struct zn_sock *nl, uint64_t context, uint32_t link
 			     uint32_t state, int64_t uid, uint64_t *first)
 {
 	struct nl_msg *msg = zn_new(nl, ZCP_NL_CMD_JOB_GET, NLM_F_DUMP);
-	struct ids ids = {};
+	struct zn_ids ids = {};
 	unsigned int i;
 
 	if (context)
@@ -282,7 +231,7 @@ static unsigned int filtered(struct zn_sock *nl, uint64_t context, uint32_t link
 		zt_need(!nla_put_u32(msg, ZCP_NL_A_JOB_STATE, state));
 	if (uid >= 0)
 		zt_need(!nla_put_u32(msg, ZCP_NL_A_JOB_UID, uid));
-	zt_need(!zn_ask(nl, msg, keep_job_id, &ids));
+	zt_need(!zn_ask(nl, msg, zn_keep_id, &ids));
 	/* Over all contexts the oldest comes first. */
 	for (i = 1; i < ids.nr; i++)
 		zt_need(ids.id[i - 1] < ids.id[i]);
@@ -298,7 +247,7 @@ TEST_F(netlink, dumps_are_filtered)
 	int i, ctx;
 
 	ctx = zt_open(O_NONBLOCK);
-	other_id = last_context(&self->nl);
+	other_id = zn_last_context(&self->nl);
 	zt_connect_blocking(&conn);
 	zt_connect_holding(&hold);
 	link = zt_link(ctx, conn.tx);
@@ -360,7 +309,7 @@ TEST_F_TIMEOUT(netlink, dump_of_2000_jobs_while_others_come_and_go, 2 * ZT_PATIE
 {
 	struct churn churn = { .file = self->file };
 	static uint64_t want[2000];
-	static struct ids ids;
+	static struct zn_ids ids;
 	struct zt_sink sink = {};
 	struct zt_conn conn;
 	unsigned int i, at, rounds;
@@ -376,7 +325,7 @@ TEST_F_TIMEOUT(netlink, dump_of_2000_jobs_while_others_come_and_go, 2 * ZT_PATIE
 	zt_need(!pthread_create(&churn.thread, NULL, churn_main, &churn));
 	for (rounds = 0; rounds < 3; rounds++) {
 		ids.nr = 0;
-		ASSERT_EQ(0, zn_dump(&self->nl, ZCP_NL_CMD_JOB_GET, 0, 0, keep_job_id, &ids));
+		ASSERT_EQ(0, zn_dump(&self->nl, ZCP_NL_CMD_JOB_GET, 0, 0, zn_keep_id, &ids));
 		for (i = 0, at = 0; i < ids.nr && at < 2000; i++) {
 			if (i)
 				ASSERT_LT(ids.id[i - 1], ids.id[i]);
@@ -460,11 +409,7 @@ static void compare_link(const struct zn_msg *msg, void *arg)
 
 static int get_link(struct zn_sock *nl, struct wanted_link *want)
 {
-	struct nl_msg *msg = zn_new(nl, ZCP_NL_CMD_LINK_GET, 0);
-
-	zt_need(!nla_put_u64(msg, ZCP_NL_A_LINK_CONTEXT, want->context));
-	zt_need(!nla_put_u32(msg, ZCP_NL_A_LINK_ID, want->link));
-	return zn_ask(nl, msg, compare_link, want);
+	return zn_get_link(nl, want->context, want->link, compare_link, want);
 }
 
 TEST_F(netlink, link_says_what_its_socket_says)
@@ -510,7 +455,7 @@ TEST_F(netlink, link_says_what_its_socket_says)
 TEST_F_TIMEOUT(netlink, links_1000_are_dumped_once_each, 2 * ZT_PATIENCE)
 {
 	static struct zt_conn conns[1000];
-	static struct ids ids;
+	static struct zn_ids ids;
 	int listener = zt_listen(AF_INET, 0);
 	unsigned int i;
 
@@ -519,7 +464,7 @@ TEST_F_TIMEOUT(netlink, links_1000_are_dumped_once_each, 2 * ZT_PATIENCE)
 		zt_link(self->ctx, conns[i].tx);
 	}
 	ids.nr = 0;
-	EXPECT_EQ(0, zn_dump(&self->nl, ZCP_NL_CMD_LINK_GET, 0, 0, keep_link_id, &ids));
+	EXPECT_EQ(0, zn_dump(&self->nl, ZCP_NL_CMD_LINK_GET, 0, 0, zn_keep_link_id, &ids));
 	EXPECT_EQ(1001, ids.nr);
 	for (i = 1; i < ids.nr; i++)
 		ASSERT_LT(ids.id[i - 1], ids.id[i]);
@@ -528,13 +473,9 @@ TEST_F_TIMEOUT(netlink, links_1000_are_dumped_once_each, 2 * ZT_PATIENCE)
 	close(listener);
 }
 
-struct numbers {
-	uint64_t value[ZN_ATTRS];
-};
-
 static void keep_context(const struct zn_msg *msg, void *arg)
 {
-	struct numbers *n = arg;
+	struct zn_numbers *n = arg;
 
 	n->value[ZCP_NL_A_CONTEXT_ID] = zn_u64(msg, ZCP_NL_A_CONTEXT_ID);
 	n->value[ZCP_NL_A_CONTEXT_UID] = zn_u32(msg, ZCP_NL_A_CONTEXT_UID);
@@ -550,7 +491,7 @@ TEST_F(netlink, context_says_what_it_holds)
 {
 	struct zcp_segment seg = zt_inline("0123456789", 10);
 	struct zcp_job job = zt_job(self->link, &seg, 1);
-	struct numbers n = {};
+	struct zn_numbers n = {};
 	struct zcp_cancel cancel;
 	struct zcp_status status;
 	uint64_t id = blocked_job(self);
@@ -575,7 +516,7 @@ TEST_F(netlink, context_says_what_it_holds)
 	EXPECT_STREQ("no such context in this network namespace", self->nl.text);
 	/* Nor is the one after it taken for one that is closed. */
 	closed = zt_open(0);
-	last = last_context(&self->nl);
+	last = zn_last_context(&self->nl);
 	other = zt_open(0);
 	close(closed);
 	EXPECT_EQ(-ENOENT, zn_get(&self->nl, ZCP_NL_CMD_CONTEXT_GET, ZCP_NL_A_CONTEXT_ID, last,
@@ -624,18 +565,6 @@ TEST_F(netlink, any_job_is_cancelled)
 	EXPECT_STREQ("no such job in this network namespace", self->nl.text);
 }
 
-static void keep_stats(const struct zn_msg *msg, void *arg)
-{
-	struct numbers *n = arg;
-	int i;
-
-	for (i = 1; i < ZCP_NL_A_STATS_PAD; i++) {
-		if (!msg->attrs[i] || i == ZCP_NL_A_STATS_COPIED)
-			continue;
-		n->value[i] = nla_len(msg->attrs[i]) == 8 ? zn_u64(msg, i) : zn_u32(msg, i);
-	}
-}
-
 TEST_F(netlink, statistics_add_up)
 {
 	struct zcp_segment seg = zt_inline("0123456789", 10);
@@ -646,12 +575,12 @@ TEST_F(netlink, statistics_add_up)
 	struct zcp_event event;
 	struct zcp_status status;
 	struct zcp_job job;
-	struct numbers n = {};
+	struct zn_numbers n = {};
 	uint64_t held, id;
 	uint32_t link;
 	int i;
 
-	EXPECT_EQ(0, zn_get(&self->nl, ZCP_NL_CMD_STATS_GET, 0, 0, keep_stats, &n));
+	EXPECT_EQ(0, zn_get(&self->nl, ZCP_NL_CMD_STATS_GET, 0, 0, zn_keep_stats, &n));
 	EXPECT_EQ(0, n.value[ZCP_NL_A_STATS_JOBS_SUBMITTED]);
 	EXPECT_EQ(0, n.value[ZCP_NL_A_STATS_BYTES_SENT]);
 	EXPECT_EQ(1, n.value[ZCP_NL_A_STATS_CONTEXTS]);
@@ -681,7 +610,7 @@ TEST_F(netlink, statistics_add_up)
 	ASSERT_EQ(0, zt_status(self->ctx, id, &status));
 
 	memset(&n, 0, sizeof(n));
-	EXPECT_EQ(0, zn_get(&self->nl, ZCP_NL_CMD_STATS_GET, 0, 0, keep_stats, &n));
+	EXPECT_EQ(0, zn_get(&self->nl, ZCP_NL_CMD_STATS_GET, 0, 0, zn_keep_stats, &n));
 	EXPECT_EQ(5, n.value[ZCP_NL_A_STATS_JOBS_SUBMITTED]);
 	EXPECT_EQ(3, n.value[ZCP_NL_A_STATS_JOBS_DONE]);
 	EXPECT_EQ(0, n.value[ZCP_NL_A_STATS_JOBS_FAILED]);
@@ -703,7 +632,7 @@ TEST_F(netlink, statistics_add_up)
 	EXPECT_EQ(ZCP_STATE_FAILED, event.state);
 	zt_unlink(self->ctx, link, NULL);
 	memset(&n, 0, sizeof(n));
-	EXPECT_EQ(0, zn_get(&self->nl, ZCP_NL_CMD_STATS_GET, 0, 0, keep_stats, &n));
+	EXPECT_EQ(0, zn_get(&self->nl, ZCP_NL_CMD_STATS_GET, 0, 0, zn_keep_stats, &n));
 	EXPECT_EQ(1, n.value[ZCP_NL_A_STATS_JOBS_FAILED]);
 	EXPECT_EQ(0, n.value[ZCP_NL_A_STATS_JOBS_ACTIVE]);
 	EXPECT_EQ(0, n.value[ZCP_NL_A_STATS_INFLIGHT]);
@@ -711,257 +640,6 @@ TEST_F(netlink, statistics_add_up)
 	shutdown(conn.tx, SHUT_WR);
 	zt_sink_join(&sink);
 	zt_close(&conn);
-}
-
-#define MUST(cond) \
-	do { \
-		if (!(cond)) { \
-			fprintf(stderr, "# %s:%d: %s\n", __FILE__, __LINE__, #cond); \
-			_exit(1); \
-		} \
-	} while (0)
-
-struct other {
-	uint64_t context;
-	uint64_t job;
-	uint32_t link;
-	char node[128];
-};
-
-static int as_other_user(void *arg)
-{
-	static const char *const text = ": CAP_NET_ADMIN is needed";
-	struct wanted_link link;
-	struct other *o = arg;
-	struct ids ids = {};
-	struct zn_sock nl;
-	int ctx;
-
-	become_nobody();
-	zn_open(&nl);
-	MUST(zn_get(&nl, ZCP_NL_CMD_JOB_GET, ZCP_NL_A_JOB_ID, o->job, NULL, NULL) == -EPERM);
-	MUST(strstr(nl.text, text));
-	MUST(zn_get(&nl, ZCP_NL_CMD_JOB_CANCEL, ZCP_NL_A_JOB_ID, o->job, NULL, NULL) == -EPERM);
-	MUST(strstr(nl.text, text));
-	MUST(zn_get(&nl, ZCP_NL_CMD_CONTEXT_GET, ZCP_NL_A_CONTEXT_ID, o->context, NULL, NULL) ==
-	     -EPERM);
-	MUST(strstr(nl.text, text));
-	link.context = o->context;
-	link.link = o->link;
-	MUST(get_link(&nl, &link) == -EPERM);
-	MUST(strstr(nl.text, text));
-	MUST(!zn_dump(&nl, ZCP_NL_CMD_JOB_GET, 0, 0, keep_job_id, &ids));
-	MUST(!zn_dump(&nl, ZCP_NL_CMD_LINK_GET, 0, 0, keep_link_id, &ids));
-	MUST(!zn_dump(&nl, ZCP_NL_CMD_CONTEXT_GET, 0, 0, keep_job_id, &ids));
-	MUST(!ids.nr);
-	MUST(!zn_get(&nl, ZCP_NL_CMD_STATS_GET, 0, 0, NULL, NULL));
-	MUST(zn_subscribe(&nl) == -EPERM);
-
-	/* What is its own it sees. */
-	ctx = open(o->node, O_RDWR);
-	MUST(ctx >= 0);
-	MUST(!zn_dump(&nl, ZCP_NL_CMD_CONTEXT_GET, 0, 0, keep_job_id, &ids));
-	MUST(ids.nr == 1 && ids.id[0] != o->context);
-	return 0;
-}
-
-/* A socket that root has opened does not lend root's eyes: sendmsg() tells who asks. */
-static int with_roots_socket(void *arg)
-{
-	struct ids ids = {};
-	struct zn_sock nl;
-
-	zn_open(&nl);
-	become_nobody();
-	MUST(!zn_dump(&nl, ZCP_NL_CMD_JOB_GET, 0, 0, keep_job_id, &ids));
-	MUST(!ids.nr);
-	return 0;
-}
-
-/* Nor does root lend them to who has opened the socket, and has root write to it. */
-static int written_by_root(void *arg)
-{
-	unsigned char buf[8192] __attribute__((aligned(8)));
-	const struct nlmsghdr *reply = (void *)buf;
-	struct nlmsghdr *hdr;
-	struct zn_sock nl;
-	struct nl_msg *msg;
-	int fd;
-
-	MUST(!seteuid(NOBODY));
-	zn_open(&nl);
-	MUST(!seteuid(0));
-	msg = zn_new(&nl, ZCP_NL_CMD_JOB_GET, NLM_F_DUMP);
-	nl_complete_msg(nl.sk, msg);
-	hdr = nlmsg_hdr(msg);
-	fd = nl_socket_get_fd(nl.sk);
-	/* To nobody: a program that does not know what it writes to. */
-	MUST(write(fd, hdr, hdr->nlmsg_len) == hdr->nlmsg_len);
-	MUST(recv(fd, buf, sizeof(buf), 0) >= (ssize_t)sizeof(*reply));
-	MUST(reply->nlmsg_type == NLMSG_DONE);
-	return 0;
-}
-
-TEST_F(netlink, other_users_need_a_capability)
-{
-	struct other o = { .context = self->id, .link = self->link };
-	struct stat st;
-
-	zt_need(!stat(ZT_DEV, &st));
-	snprintf(o.node, sizeof(o.node), "%s/node", self->box.dir);
-	zt_need(!mknod(o.node, S_IFCHR | 0666, st.st_rdev) && !chmod(o.node, 0666));
-	o.job = blocked_job(self);
-	EXPECT_EQ(0, elsewhere(as_other_user, &o));
-	EXPECT_EQ(0, elsewhere(with_roots_socket, &o));
-	EXPECT_EQ(0, elsewhere(written_by_root, &o));
-	EXPECT_EQ(ZCP_STATE_BLOCKED, zt_state(self->ctx, o.job));
-}
-
-static int in_other_namespace(void *arg)
-{
-	struct other *o = arg;
-	struct wanted_link link = { .context = o->context, .link = o->link };
-	struct ids ids = {};
-	struct numbers n = {};
-	struct zn_sock nl;
-
-	MUST(!unshare(CLONE_NEWNET));
-	zn_open(&nl);
-	MUST(zn_get(&nl, ZCP_NL_CMD_JOB_GET, ZCP_NL_A_JOB_ID, o->job, NULL, NULL) == -ENOENT);
-	MUST(zn_get(&nl, ZCP_NL_CMD_JOB_CANCEL, ZCP_NL_A_JOB_ID, o->job, NULL, NULL) == -ENOENT);
-	MUST(zn_get(&nl, ZCP_NL_CMD_CONTEXT_GET, ZCP_NL_A_CONTEXT_ID, o->context, NULL, NULL) ==
-	     -ENOENT);
-	MUST(get_link(&nl, &link) == -ENOENT);
-	MUST(!zn_dump(&nl, ZCP_NL_CMD_JOB_GET, 0, 0, keep_job_id, &ids));
-	MUST(!zn_dump(&nl, ZCP_NL_CMD_LINK_GET, 0, 0, keep_link_id, &ids));
-	MUST(!zn_dump(&nl, ZCP_NL_CMD_CONTEXT_GET, 0, 0, keep_job_id, &ids));
-	MUST(!ids.nr);
-	MUST(!zn_get(&nl, ZCP_NL_CMD_STATS_GET, 0, 0, keep_stats, &n));
-	MUST(!n.value[ZCP_NL_A_STATS_JOBS_SUBMITTED] && !n.value[ZCP_NL_A_STATS_CONTEXTS] &&
-	     !n.value[ZCP_NL_A_STATS_LINKS] && n.value[ZCP_NL_A_STATS_MEMORY]);
-
-	/* What is opened here is here. */
-	zt_open(0);
-	MUST(last_context(&nl) > o->context);
-	return 0;
-}
-
-TEST_F(netlink, other_namespaces_see_nothing)
-{
-	struct other o = { .context = self->id, .link = self->link };
-
-	o.job = blocked_job(self);
-	EXPECT_EQ(0, elsewhere(in_other_namespace, &o));
-	EXPECT_EQ(ZCP_STATE_BLOCKED, zt_state(self->ctx, o.job));
-}
-
-/* Status 2: this kernel has no such namespaces. */
-static int in_own_user_namespace(void *arg)
-{
-	struct ids ids = {};
-	struct zn_sock nl;
-	int ctx = zt_open(0);
-
-	become_nobody();
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNET))
-		return errno == EINVAL ? 2 : 1;
-	zn_open(&nl);
-	MUST(!zn_subscribe(&nl));
-	MUST(!zn_dump(&nl, ZCP_NL_CMD_CONTEXT_GET, 0, 0, keep_job_id, &ids));
-	MUST(!ids.nr);
-	close(ctx);
-	return 0;
-}
-
-TEST_F(netlink, own_user_namespace_gives_the_capability)
-{
-	int status = elsewhere(in_own_user_namespace, NULL);
-
-	if (status == 2)
-		SKIP(return, "the kernel lacks user namespaces");
-	EXPECT_EQ(0, status);
-}
-
-struct refused {
-	const char *what;
-	uint8_t cmd;
-	int flags;
-	int attr;
-	int size;
-	uint64_t value;
-	int error;
-};
-
-static int refuse(struct zn_sock *nl, const struct refused *r)
-{
-	struct nl_msg *msg = zn_new(nl, r->cmd, r->flags);
-
-	if (r->attr)
-		zt_need(!nla_put(msg, r->attr, r->size, &r->value));
-	return zn_ask(nl, msg, NULL, NULL);
-}
-
-TEST_F(netlink, malformed_requests_are_refused_with_a_reason)
-{
-	enum {
-		JOB = ZCP_NL_CMD_JOB_GET, LINK = ZCP_NL_CMD_LINK_GET,
-		CONTEXT = ZCP_NL_CMD_CONTEXT_GET, STATS = ZCP_NL_CMD_STATS_GET,
-		CANCEL = ZCP_NL_CMD_JOB_CANCEL, DUMP = NLM_F_DUMP,
-	};
-	static const struct refused refused[] = {
-		{ "no id", JOB, 0, 0, 0, 0, EINVAL },
-		{ "no id", CANCEL, 0, 0, 0, 0, EINVAL },
-		{ "no id", CONTEXT, 0, 0, 0, 0, EINVAL },
-		{ "no ids", LINK, 0, 0, 0, 0, EINVAL },
-		{ "no context", LINK, 0, ZCP_NL_A_LINK_ID, 4, 1, EINVAL },
-		{ "no link", LINK, 0, ZCP_NL_A_LINK_CONTEXT, 8, 1, EINVAL },
-		{ "id 0", JOB, 0, ZCP_NL_A_JOB_ID, 8, 0, ERANGE },
-		{ "id 0", CANCEL, 0, ZCP_NL_A_JOB_ID, 8, 0, ERANGE },
-		{ "id 0", CONTEXT, 0, ZCP_NL_A_CONTEXT_ID, 8, 0, ERANGE },
-		{ "an id that is too short", JOB, 0, ZCP_NL_A_JOB_ID, 4, 1, EINVAL },
-		{ "an id of no size", CANCEL, 0, ZCP_NL_A_JOB_ID, 0, 0, EINVAL },
-		{ "an id that is too long", LINK, 0, ZCP_NL_A_LINK_ID, 8, 1, EINVAL },
-		{ "no such job", JOB, 0, ZCP_NL_A_JOB_ID, 8, ~0ULL, ENOENT },
-		{ "no such job", CANCEL, 0, ZCP_NL_A_JOB_ID, 8, ~0ULL, ENOENT },
-		{ "no such context", CONTEXT, 0, ZCP_NL_A_CONTEXT_ID, 8, ~0ULL, ENOENT },
-		{ "a filter for one job", JOB, 0, ZCP_NL_A_JOB_CONTEXT, 8, 1, EINVAL },
-		{ "an attribute only for answers", JOB, 0, ZCP_NL_A_JOB_COMM, 4, 1, EINVAL },
-		{ "an attribute only for answers", JOB, 0, ZCP_NL_A_JOB_MODE, 4, 1, EINVAL },
-		{ "an unknown attribute", JOB, 0, 99, 4, 1, EINVAL },
-		{ "an unknown attribute", STATS, 0, 1, 4, 1, EINVAL },
-		{ "an unknown attribute", CANCEL, 0, ZCP_NL_A_JOB_STATE, 4, 1, EINVAL },
-		{ "an unknown attribute", CONTEXT, 0, ZCP_NL_A_CONTEXT_UID, 4, 1, EINVAL },
-		{ "an id for a dump", JOB, DUMP, ZCP_NL_A_JOB_ID, 8, 1, EINVAL },
-		{ "an id for a dump", LINK, DUMP, ZCP_NL_A_LINK_ID, 4, 1, EINVAL },
-		{ "an id for a dump", CONTEXT, DUMP, ZCP_NL_A_CONTEXT_ID, 8, 1, EINVAL },
-		{ "an unknown attribute", JOB, DUMP, 99, 4, 1, EINVAL },
-		{ "a link without context", JOB, DUMP, ZCP_NL_A_JOB_LINK, 4, 1, EINVAL },
-		{ "no such state", JOB, DUMP, ZCP_NL_A_JOB_STATE, 4, 8, ERANGE },
-		{ "no such state", JOB, DUMP, ZCP_NL_A_JOB_STATE, 4, 0, ERANGE },
-		{ "no such user", JOB, DUMP, ZCP_NL_A_JOB_UID, 4, ~0ULL, EINVAL },
-		{ "flags of no meaning", JOB, NLM_F_ROOT, 0, 0, 0, EINVAL },
-	};
-	const struct refused commands[] = {
-		{ "command 0", 0, 0, 0, 0, 0, EOPNOTSUPP },
-		{ "a notification", ZCP_NL_CMD_JOB_DONE_NTF, 0, 0, 0, 0, EOPNOTSUPP },
-		{ "an unknown command", 200, 0, 0, 0, 0, EOPNOTSUPP },
-		{ "a dump of one thing", STATS, DUMP, 0, 0, 0, EOPNOTSUPP },
-		{ "a dump of a deed", CANCEL, DUMP, 0, 0, 0, EOPNOTSUPP },
-	};
-	unsigned int i;
-
-	for (i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
-		EXPECT_EQ(-refused[i].error, refuse(&self->nl, &refused[i]))
-			TH_LOG("%s, command %u", refused[i].what, refused[i].cmd);
-		EXPECT_NE('\0', self->nl.text[0])
-			TH_LOG("no text for %s, command %u", refused[i].what, refused[i].cmd);
-	}
-	/* These the kernel refuses by itself, without a text. */
-	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-		EXPECT_EQ(-commands[i].error, refuse(&self->nl, &commands[i]))
-			TH_LOG("%s", commands[i].what);
-	}
-	EXPECT_EQ(0, zn_get(&self->nl, ZCP_NL_CMD_STATS_GET, 0, 0, NULL, NULL));
 }
 
 TEST_HARNESS_MAIN

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Netlink for the test of the family. */
+/* Netlink for the tests of the family. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <poll.h>
@@ -174,4 +174,49 @@ uint32_t zn_u32(const struct zn_msg *msg, int attr)
 const char *zn_str(const struct zn_msg *msg, int attr)
 {
 	return msg->attrs[attr] ? nla_get_string(msg->attrs[attr]) : "";
+}
+
+void zn_keep_id(const struct zn_msg *msg, void *arg)
+{
+	struct zn_ids *ids = arg;
+
+	zt_need(ids->nr < 4096);
+	ids->id[ids->nr++] = zn_u64(msg, ZCP_NL_A_JOB_ID);
+}
+
+void zn_keep_link_id(const struct zn_msg *msg, void *arg)
+{
+	struct zn_ids *ids = arg;
+
+	zt_need(ids->nr < 4096);
+	ids->id[ids->nr++] = zn_u32(msg, ZCP_NL_A_LINK_ID);
+}
+
+uint64_t zn_last_context(struct zn_sock *nl)
+{
+	struct zn_ids ids = {};
+
+	zt_need(!zn_dump(nl, ZCP_NL_CMD_CONTEXT_GET, 0, 0, zn_keep_id, &ids));
+	return ids.nr ? ids.id[ids.nr - 1] : 0;
+}
+
+int zn_get_link(struct zn_sock *nl, uint64_t context, uint32_t link, zn_each each, void *arg)
+{
+	struct nl_msg *msg = zn_new(nl, ZCP_NL_CMD_LINK_GET, 0);
+
+	zt_need(!nla_put_u64(msg, ZCP_NL_A_LINK_CONTEXT, context));
+	zt_need(!nla_put_u32(msg, ZCP_NL_A_LINK_ID, link));
+	return zn_ask(nl, msg, each, arg);
+}
+
+void zn_keep_stats(const struct zn_msg *msg, void *arg)
+{
+	struct zn_numbers *n = arg;
+	int i;
+
+	for (i = 1; i < ZCP_NL_A_STATS_PAD; i++) {
+		if (!msg->attrs[i] || i == ZCP_NL_A_STATS_COPIED)
+			continue;
+		n->value[i] = nla_len(msg->attrs[i]) == 8 ? zn_u64(msg, i) : zn_u32(msg, i);
+	}
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the test of the netlink family needs of netlink: libnl makes and takes
+ * What the tests of the netlink family need of netlink: libnl makes and takes
  * apart messages; answers are received here, because it does not tell the text
  * of a refusal.
  */
@@ -54,6 +54,27 @@ int zn_dump(struct zn_sock *nl, uint8_t cmd, int attr, uint64_t value, zn_each e
 	    void *arg);
 /* Notifications that come within that time; -errno of the socket, or how many. */
 int zn_listen(struct zn_sock *nl, int ms, zn_each each, void *arg);
+
+/* What a dump shows: ids; more of them than fit are a failure of the test. */
+struct zn_ids {
+	uint64_t id[4096];
+	unsigned int nr;
+};
+
+/* Contexts have their id where jobs have theirs. @arg: a struct zn_ids */
+void zn_keep_id(const struct zn_msg *msg, void *arg);
+void zn_keep_link_id(const struct zn_msg *msg, void *arg);
+/* The context that was opened last, or 0. */
+uint64_t zn_last_context(struct zn_sock *nl);
+int zn_get_link(struct zn_sock *nl, uint64_t context, uint32_t link, zn_each each, void *arg);
+
+/* Attributes that are numbers, by their number. */
+struct zn_numbers {
+	uint64_t value[ZN_ATTRS];
+};
+
+/* Those of statistics. @arg: a struct zn_numbers */
+void zn_keep_stats(const struct zn_msg *msg, void *arg);
 
 /* Attributes, 0 when they are not there. */
 uint64_t zn_u64(const struct zn_msg *msg, int attr);

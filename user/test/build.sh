@@ -10,22 +10,7 @@ user=$(dirname "$here")
 top=$(dirname "$user")
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-count=0
-
-ok() {
-	count=$((count + 1))
-	if [ "$1" -eq 0 ]; then
-		echo "ok $count - $2"
-	else
-		echo "not ok $count - $2"
-		sed 's/^/# /' "$tmp/log" 2>/dev/null
-	fi
-}
-
-skip() {
-	count=$((count + 1))
-	echo "ok $count - $1 # SKIP $2"
-}
+. "$here/tap.sh"
 
 cat >"$tmp/use.c" <<'END'
 #include <zcp/monitor.h>

@@ -15,7 +15,7 @@ if ! command -v python3 >/dev/null; then
 	exit 0
 fi
 tmp=$(mktemp -d)
-count=0
+. "$here/tap.sh"
 pids=
 
 cleanup() {
@@ -26,18 +26,6 @@ cleanup() {
 }
 trap cleanup EXIT
 trap 'exit 1' HUP INT TERM
-
-# ok STATUS NAME: the test went well when STATUS is 0
-ok() {
-	count=$((count + 1))
-	if [ "$1" -eq 0 ]; then
-		echo "ok $count - $2"
-	else
-		echo "not ok $count - $2"
-		sed 's/^/# out: /' "$tmp/out" 2>/dev/null
-		sed 's/^/# err: /' "$tmp/err" 2>/dev/null
-	fi
-}
 
 # run STATUS ARG...: zcpctl must exit with STATUS
 run() {

@@ -13,33 +13,10 @@ fake=$user/$OBJ/test/zcpctl
 python=/usr/bin/python3
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-count=0
+. "$here/tap.sh"
 export LC_ALL=C.UTF-8 HOME="$tmp" PATH="$user/$OBJ/test:$PATH" TERM=linux
 tab=$(printf '\t')
 kill_line=$(printf '\025')
-
-ok() {
-	count=$((count + 1))
-	if [ "$1" -eq 0 ]; then
-		echo "ok $count - $2"
-	else
-		echo "not ok $count - $2"
-		sed 's/^/# out: /' "$tmp/out" 2>/dev/null
-		sed 's/^/# err: /' "$tmp/err" 2>/dev/null
-	fi
-}
-
-skip() {
-	count=$((count + 1))
-	echo "ok $count - $1 # SKIP $2"
-}
-
-# Prints the commands that are missing: missing COMMAND...
-missing() {
-	for command; do
-		command -v "$command" >/dev/null || printf '%s ' "$command"
-	done
-}
 
 # Each function NAME_completes WORD... writes to the file out what that shell would
 # make of the last word, sorted, one per line.

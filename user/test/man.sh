@@ -10,23 +10,8 @@ user=$(dirname "$here")
 top=$(dirname "$user")
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-count=0
+. "$here/tap.sh"
 export PYTHONDONTWRITEBYTECODE=1
-
-ok() {
-	count=$((count + 1))
-	if [ "$1" -eq 0 ]; then
-		echo "ok $count - $2"
-	else
-		echo "not ok $count - $2"
-		sed 's/^/# /' "$tmp/log"
-	fi
-}
-
-skip() {
-	count=$((count + 1))
-	echo "ok $count - $1 # SKIP $2"
-}
 
 # The real ones again, at a place where they can be spoilt.
 copy() {

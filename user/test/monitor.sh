@@ -13,23 +13,7 @@ late=$user/$OBJ/test/late.so
 python=/usr/bin/python3
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-count=0
-
-ok() {
-	count=$((count + 1))
-	if [ "$1" -eq 0 ]; then
-		echo "ok $count - $2"
-	else
-		echo "not ok $count - $2"
-		sed 's/^/# out: /' "$tmp/out" 2>/dev/null
-		sed 's/^/# err: /' "$tmp/err" 2>/dev/null
-	fi
-}
-
-skip() {
-	count=$((count + 1))
-	echo "ok $count - $1 # SKIP $2"
-}
+. "$here/tap.sh"
 
 # run STATUS ARG...
 run() {

@@ -5,22 +5,13 @@
 # what it exports, and a program that calls sendfile(2).
 set -u
 
-user=$(cd "$(dirname "$0")/.." && pwd)
+here=$(cd "$(dirname "$0")" && pwd)
+user=$(dirname "$here")
 lib=$user/preload/libzcp-preload.so
 mock=$user/${OBJ:-.obj}/test/mock.so
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-count=0
-
-ok() {
-	count=$((count + 1))
-	if [ "$1" -eq 0 ]; then
-		echo "ok $count - $2"
-	else
-		echo "not ok $count - $2"
-		sed 's/^/# /' "$tmp/log" 2>/dev/null
-	fi
-}
+. "$here/tap.sh"
 
 # Sends a file over a socket of a family, in two processes, and compares digests.
 cat >"$tmp/send.py" <<'END'
