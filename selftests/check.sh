@@ -24,23 +24,34 @@ limit=${ZCP_VM_TIMEOUT:-1800}
 passed=0
 failed=0
 skipped=0
+# What the tests are of: a kernel, or programs; its own three numbers.
+group=programs
+declare -A group_passed group_failed group_skipped
+
+# tests PASSED FAILED SKIPPED
+tests() {
+	passed=$((passed + $1))
+	failed=$((failed + $2))
+	skipped=$((skipped + $3))
+	group_passed[$group]=$((${group_passed[$group]-0} + $1))
+	group_failed[$group]=$((${group_failed[$group]-0} + $2))
+	group_skipped[$group]=$((${group_skipped[$group]-0} + $3))
+}
 
 # One test: result NAME STATUS [WHAT-WENT-WRONG]
 result() {
 	if [ "$2" -eq 0 ]; then
-		passed=$((passed + 1))
+		tests 1 0 0
 		echo "ok - $1"
 	else
-		failed=$((failed + 1))
+		tests 0 1 0
 		echo "not ok - $1${3:+ # $3}"
 	fi
 }
 
 # A stream of TAP was counted: count NAME LOG PASSED FAILED SKIPPED
 count() {
-	passed=$((passed + $3))
-	failed=$((failed + $4))
-	skipped=$((skipped + $5))
+	tests "$3" "$4" "$5"
 	if [ "$4" -eq 0 ]; then
 		echo "ok - $1: $3 passed, 0 failed, $5 skipped"
 	else
@@ -216,7 +227,7 @@ programs_on() {
 }
 
 boot() {
-	local log=$logs/vm-$1.log nic=all
+	local log=$logs/vm-$1.log nic=all started=$SECONDS
 
 	case $1 in
 	uml-gcov)
@@ -225,6 +236,7 @@ boot() {
 		TIMEOUT=$limit "$here/debug/coverage.sh" >"$logs/coverage" 2>&1
 		echo $? >"$logs/vm-$1.status"
 		cp "$top/.build/coverage/log" "$log"
+		echo $((SECONDS - started)) >"$logs/vm-$1.seconds"
 		return
 		;;
 	kcsan)
@@ -235,6 +247,7 @@ boot() {
 		"make -s -C selftests run_tests KSFT_DIR='$ksft' \
 			TARGETS='$(programs_on "$1" | xargs)'" >"$log" 2>&1
 	echo $? >"$logs/vm-$1.status"
+	echo $((SECONDS - started)) >"$logs/vm-$1.seconds"
 }
 
 # An emulated VM has one thread for all its CPUs: as many at a time as CPUs here.
@@ -451,7 +464,9 @@ mkdir -p "$logs"
 cd "$top" || exit 1
 "$vm/deps.sh" build vm check cross bench || exit 1
 ksft=$("$vm/kernel.sh" source 6.1)/tools/testing/selftests
+rm -f "$logs"/build-*.what "$logs"/vm-*.seconds
 for stage in $stages; do
+	group=programs
 	case $stage in
 	user)
 		user_tests
@@ -462,7 +477,10 @@ for stage in $stages; do
 			case $version in
 			# Built when it boots; its compiler is this system's.
 			uml*) ;;
-			*) build_module "$version" ;;
+			*)
+				group=$version
+				build_module "$version"
+				;;
 			esac
 		done
 		;;
@@ -486,6 +504,7 @@ for stage in $stages; do
 			rm -f "$logs"/vm-*.status
 			boot_all
 			for kernel in $kernels; do
+				group=$kernel
 				judge "$kernel"
 			done
 		else
@@ -515,5 +534,8 @@ for stage in $stages; do
 	esac
 done
 
+for group in "${!group_passed[@]}"; do
+	echo "$group ${group_passed[$group]} ${group_failed[$group]} ${group_skipped[$group]}"
+done >"$logs/groups"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

@@ -203,6 +203,7 @@ struct fz {
 	_Atomic bool loose_jobs;	/* who has which event is not known */
 	_Atomic bool scribbling;	/* what is read or written is not known either */
 	_Atomic bool loose_bytes;	/* what may arrive is not known */
+	_Atomic bool abroad;		/* jobs may be told of in another namespace */
 	_Atomic uint64_t recent[64];
 	_Atomic uint32_t nr_recent;
 

@@ -152,7 +152,9 @@ static uint64_t untold(void)
 	uint32_t i;
 
 	for (i = 1; i < FZ_JOBS && fz->base_id + i <= fz->last_id; i++) {
-		bool begun = told[i].new || fz->job[i].flags == (FZ_JOB_ACCEPTED | FZ_JOB_EVENT);
+		bool ours = !fz->abroad &&
+			    fz->job[i].flags == (FZ_JOB_ACCEPTED | FZ_JOB_EVENT);
+		bool begun = told[i].new || ours;
 
 		if (begun && !told[i].done)
 			return fz->base_id + i;

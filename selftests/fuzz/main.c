@@ -156,6 +156,7 @@ static void reset(void)
 	fz->base_id = fz->last_id;
 	fz->loose_jobs = false;
 	fz->loose_bytes = false;
+	fz->abroad = false;
 	fz->scribbling = false;
 	fz->nr_recent = 0;
 	fz->busy_sock = 0;

@@ -320,6 +320,9 @@ int fz_op_link(struct fz_worker *w, const struct fz_op *op)
 	bool known;
 	int ret;
 
+	/* An accepted socket is in the peer's namespace: so are its jobs' notifications. */
+	if (link.fd >= FD_RX && link.fd < FD_RX + FZ_SOCKS)
+		fz->abroad = true;
 	ret = command(w, t.fd, ZCP_IOC_LINK, &link, sizeof(link), op->arg[3], &known);
 	if (ret || !known || t.inst < 0 || !fz_slot_same(t.slot, t.gen))
 		return ret;
