@@ -6,6 +6,8 @@
 
 pressure_jobs=${LOAD_PRESSURE_JOBS:-200}
 pressure_mib=${LOAD_PRESSURE_MIB:-24}
+# What watches memory takes as much of it again.
+case $(uname -r) in *-debug) pressure_mib=${LOAD_PRESSURE_MIB:-48} ;; esac
 pressure_root=
 pressure_group=
 
