@@ -48,7 +48,8 @@ static int zcmd_info(struct zcmd *c)
 
 	if (info->flags || info->__reserved)
 		return -EOPNOTSUPP;
-	info->features = ZCP_FEATURE_NOCACHE | ZCP_FEATURE_RATE;
+	info->features = ZCP_FEATURE_NOCACHE | ZCP_FEATURE_RATE |
+			 ZCP_FEATURE_HEADER;
 	info->modes = BIT(ZCP_MODE_AUTO) | BIT(ZCP_MODE_ZEROCOPY) |
 		      BIT(ZCP_MODE_COPY);
 	info->reasons = GENMASK(ZCP_REASON_COUNT - 1, 1);

@@ -291,6 +291,21 @@ ssize_t zpush_pages(struct zpush *push, struct bio_vec *bv, unsigned int nr,
 	return ret;
 }
 
+/* Bytes that the iterator of @load gives are copied. */
+static ssize_t zpush_copy(struct zpush *push, struct zload *load, bool more)
+{
+	ssize_t ret;
+
+	load->msg.msg_flags = more ? MSG_MORE : 0;
+	ret = zpush_load(push, load);
+	if (ret > 0) {
+		push->held = more;
+		push->count->copied[ZCP_REASON_INLINE] += ret;
+	}
+	trace_zcp_push(push->job, load->bytes, ret, ZCP_REASON_INLINE);
+	return ret;
+}
+
 /**
  * zpush_data() - Push bytes from kernel memory
  * @push: where and how
@@ -302,21 +317,31 @@ ssize_t zpush_pages(struct zpush *push, struct bio_vec *bv, unsigned int nr,
  */
 ssize_t zpush_data(struct zpush *push, const void *data, size_t len, bool more)
 {
-	struct zload load = {
-		.bytes = len,
-		.msg.msg_flags = more ? MSG_MORE : 0,
-	};
 	struct kvec vec = { .iov_base = (void *)data, .iov_len = len };
-	ssize_t ret;
+	struct zload load = { .bytes = len };
 
 	iov_iter_kvec(&load.msg.msg_iter, ITER_SOURCE, &vec, 1, len);
-	ret = zpush_load(push, &load);
-	if (ret > 0) {
-		push->held = more;
-		push->count->copied[ZCP_REASON_INLINE] += ret;
-	}
-	trace_zcp_push(push->job, len, ret, ZCP_REASON_INLINE);
-	return ret;
+	return zpush_copy(push, &load, more);
+}
+
+/**
+ * zpush_user() - Push bytes from the caller's memory
+ * @push: where and how
+ * @data: the bytes
+ * @len: their number
+ * @more: further bytes follow
+ *
+ * Return: bytes that entered the send queue, or a negative errno.
+ */
+ssize_t zpush_user(struct zpush *push, const void __user *data, size_t len,
+		   bool more)
+{
+	struct zload load = { .bytes = len };
+
+	if (!access_ok(data, len))
+		return -EFAULT;
+	iov_iter_ubuf(&load.msg.msg_iter, ITER_SOURCE, (void __user *)data, len);
+	return zpush_copy(push, &load, more);
 }
 
 /**

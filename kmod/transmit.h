@@ -75,6 +75,8 @@ int zsock_check(struct socket *sock);
 ssize_t zpush_pages(struct zpush *push, struct bio_vec *bv, unsigned int nr,
 		    size_t bytes, bool private_copy, bool more);
 ssize_t zpush_data(struct zpush *push, const void *data, size_t len, bool more);
+ssize_t zpush_user(struct zpush *push, const void __user *data, size_t len,
+		   bool more);
 
 void zcount_add(struct zcount *sum, const struct zcount *count);
 u64 zcount_copied(const struct zcount *count);

@@ -78,6 +78,29 @@ static ssize_t zxfer_step(struct zxfer *x)
 	return n;
 }
 
+/*
+ * What goes before the file: 1 when all of it was sent, 0 when only a part, or a
+ * negative errno. How it was sent is no matter of the reply.
+ */
+static int zxfer_header(struct zxfer *x, struct zcp_xfer *req)
+{
+	const u8 __user *data = u64_to_user_ptr(req->header);
+	struct zcount count = {};
+	ssize_t n;
+
+	x->push.count = &count;
+	while (req->header_done < req->header_len) {
+		n = zpush_user(&x->push, data + req->header_done,
+			       req->header_len - req->header_done,
+			       x->left || x->more);
+		if (n <= 0)
+			return req->header_done ? 0 : n;
+		req->header_done += n;
+	}
+	x->push.count = &x->count;
+	return 1;
+}
+
 static int zxfer_run(struct zxfer *x)
 {
 	u64 done = 0;
@@ -96,9 +119,27 @@ static int zxfer_run(struct zxfer *x)
 		}
 		cond_resched();
 	}
+	return done || n >= 0 ? 0 : n;
+}
+
+/* Header and file. What was sent is not undone: then there is no error. */
+static int zxfer_send(struct zxfer *x, struct zcp_xfer *req)
+{
+	int ret = 1;
+
+	if (req->header_len) {
+		/* Not when the file could not follow. */
+		if (x->left && x->push.mode == ZCP_MODE_ZEROCOPY)
+			x->push.refused = zpath_reason(x->push.sock->sk);
+		if (x->push.refused)
+			return -EOPNOTSUPP;
+		ret = zxfer_header(x, req);
+	}
+	if (ret > 0)
+		ret = zxfer_run(x);
 	if (x->push.held && !x->more)
 		zcp_flush(x->push.sock);
-	return done || n >= 0 ? 0 : n;
+	return req->header_done ? 0 : ret;
 }
 
 static int zxfer_check(const struct zcp_xfer *req)
@@ -108,6 +149,8 @@ static int zxfer_check(const struct zcp_xfer *req)
 	if (req->mode > ZCP_MODE_COPY)
 		return -EOPNOTSUPP;
 	if (req->offset > LLONG_MAX || req->count > LLONG_MAX - req->offset)
+		return -EINVAL;
+	if (req->header_len > ZCP_MAX_INLINE)
 		return -EINVAL;
 	return 0;
 }
@@ -125,6 +168,7 @@ int zxfer(struct zcp_xfer *req)
 	int ret;
 
 	req->done = 0;
+	req->header_done = 0;
 	req->bytes_zerocopy = 0;
 	req->bytes_copied = 0;
 	req->copy_reason = ZCP_REASON_NONE;
@@ -174,7 +218,7 @@ int zxfer(struct zcp_xfer *req)
 	zsource_ra_init(&x.ra, x.file);
 	x.ra.prev_pos = x.pos ? x.pos - 1 : -1;
 
-	ret = zxfer_run(&x);
+	ret = zxfer_send(&x, req);
 	if (ret == -EOPNOTSUPP && x.push.refused)
 		req->copy_reason = x.push.refused;
 	else
@@ -187,6 +231,9 @@ int zxfer(struct zcp_xfer *req)
 		/* A read, also when the page cache was only looked at. */
 		file_accessed(x.file);
 		fsnotify_access(x.file);
+	}
+	if (req->done || req->header_done) {
+		x.count.copied[ZCP_REASON_INLINE] += req->header_done;
 		zstats_xfer(sock_net(x.push.sock->sk), &x.count);
 	}
 

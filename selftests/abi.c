@@ -291,7 +291,7 @@ TEST_F(abi, flags_as_reported)
 	EXPECT_EQ((1U << ZCP_REASON_COUNT) - 1, info.reasons | 1);
 	EXPECT_EQ(sizeof(struct zcp_event), info.event_size);
 	EXPECT_EQ(sizeof(struct zcp_info), info.size);
-	EXPECT_EQ(ZCP_FEATURE_NOCACHE | ZCP_FEATURE_RATE, info.features);
+	EXPECT_EQ(ZCP_FEATURE_NOCACHE | ZCP_FEATURE_RATE | ZCP_FEATURE_HEADER, info.features);
 	EXPECT_EQ(0, info.__reserved);
 	EXPECT_GE(info.max_inline, 64 * ZT_KIB);
 	EXPECT_GE(info.max_links, 1000);
@@ -540,6 +540,12 @@ TEST_F(abi, values_wrong)
 	prepare(self, XFER);
 	((struct zcp_xfer *)self->buf)->mode = 3;
 	EXPECT_EQ(-EOPNOTSUPP, try_call(self, XFER));
+	prepare(self, XFER);
+	((struct zcp_xfer *)self->buf)->header_len = 64 * ZT_KIB + 1;
+	EXPECT_EQ(-EINVAL, try_call(self, XFER));
+	prepare(self, XFER);
+	((struct zcp_xfer *)self->buf)->header_len = 1;
+	EXPECT_EQ(-EFAULT, try_call(self, XFER));
 }
 
 TEST_F(abi, range_overflow)

@@ -81,7 +81,10 @@ static int steps(void)
 	xfer.out_fd = SOCK;
 	xfer.offset = 200;
 	xfer.count = 100;
-	if (zcp(ZCP_IOC_XFER, &xfer) || xfer.done != 100 || xfer.offset != 300)
+	xfer.header = (unsigned long)"header";
+	xfer.header_len = 6;
+	if (zcp(ZCP_IOC_XFER, &xfer) || xfer.header_done != 6 || xfer.done != 100 ||
+	    xfer.offset != 300)
 		return 6;
 	unlink.size = sizeof(unlink);
 	unlink.link = link.link;

@@ -36,7 +36,7 @@ static int file, cold;
  */
 struct plan {
 	unsigned int jobs, segs;
-	uint32_t head, len;
+	uint32_t head, len, xfer_head;
 	uint32_t mode, complete, flags, link_flags;
 	uint64_t rate;
 	bool cold, to_eof, listen;
@@ -228,6 +228,7 @@ static bool xfer_once(struct zf_bed *bed, const void *arg)
 	const struct plan *plan = arg;
 	struct zcp_xfer req = { .size = sizeof(req), .count = plan->len, .mode = plan->mode };
 	struct zf_line line;
+	size_t head;
 	bool hit;
 	int ret;
 
@@ -235,6 +236,8 @@ static bool xfer_once(struct zf_bed *bed, const void *arg)
 	forget_pages(bed, plan);
 	req.in_fd = plan->cold ? cold : file;
 	req.out_fd = line.conn.tx;
+	req.header = (uintptr_t)inlined;
+	req.header_len = plan->xfer_head;
 	zf_arm(bed);
 	ret = ioctl(line.ctx, ZCP_IOC_XFER, &req);
 	hit = zf_disarm(bed, ret < 0);
@@ -242,11 +245,15 @@ static bool xfer_once(struct zf_bed *bed, const void *arg)
 		zt_die("fault %u: errno %d", bed->nth, errno);
 	/* What came is the beginning; how much, only the kernel's reply says. */
 	if (ret && errno != EFAULT)
-		zt_need(!req.done);
+		zt_need(!req.done && !req.header_done);
 	zf_line_close(&line);
 	if (!ret)
-		zt_need(req.done == line.sink.len && (hit || req.done == plan->len));
-	zt_need(zt_mismatch(line.sink.buf, line.sink.len, plan->cold ? 2 : 1, 0) < 0);
+		zt_need(req.header_done + req.done == line.sink.len &&
+			(hit || (req.header_done == req.header_len && req.done == plan->len)));
+	head = line.sink.len < req.header_len ? line.sink.len : req.header_len;
+	zt_need(!memcmp(line.sink.buf, inlined, head));
+	zt_need(zt_mismatch(line.sink.buf + head, line.sink.len - head, plan->cold ? 2 : 1, 0) <
+		0);
 	zt_sink_free(&line.sink);
 	return hit;
 }
@@ -461,6 +468,11 @@ FIXTURE_VARIANT_ADD(xfer, plain)
 FIXTURE_VARIANT_ADD(xfer, small)
 {
 	.plan = { .len = 5000 },
+};
+
+FIXTURE_VARIANT_ADD(xfer, header)
+{
+	.plan = { .len = 5000, .xfer_head = 3000 },
 };
 
 FIXTURE_VARIANT_ADD(xfer, zerocopy)

@@ -68,7 +68,8 @@ AT(status, job_flags, 280); AT(status, __reserved, 284); SIZE(status, 288);
 AT(xfer, size, 0); AT(xfer, flags, 4); AT(xfer, in_fd, 8); AT(xfer, out_fd, 12);
 AT(xfer, offset, 16); AT(xfer, count, 24); AT(xfer, done, 32);
 AT(xfer, bytes_zerocopy, 40); AT(xfer, bytes_copied, 48); AT(xfer, mode, 56);
-AT(xfer, copy_reason, 60); SIZE(xfer, 64);
+AT(xfer, copy_reason, 60); AT(xfer, header, 64); AT(xfer, header_len, 72);
+AT(xfer, header_done, 76); SIZE(xfer, 80);
 
 AT(event, size, 0); AT(event, type, 4); AT(event, job, 8); AT(event, user_data, 16);
 AT(event, link, 24); AT(event, state, 28); AT(event, error, 32);
@@ -86,7 +87,7 @@ _Static_assert(ZCP_IOC_INFO == 0xf740 && ZCP_IOC_LINK == 0xf741 &&
 /* compat.c: a 32-bit process links, submits, transfers and reads its event. */
 TEST(compat_32bit)
 {
-	char path[PATH_MAX], got[300], want[300];
+	char path[PATH_MAX], got[306], want[306];
 	struct zt_conn conn;
 	struct zt_box box;
 	int ctx, file, status;
@@ -120,11 +121,12 @@ TEST(compat_32bit)
 		TH_LOG("wait status 0x%x", status);
 	EXPECT_EQ(0, WEXITSTATUS(status))
 		TH_LOG("compat.c stopped at step %d", WEXITSTATUS(status));
-	zt_read_full(conn.rx, got, 300);
+	zt_read_full(conn.rx, got, sizeof(got));
 	memcpy(want, "head", 4);
 	zt_pattern(want + 4, 32, 4, 196);
-	zt_pattern(want + 200, 32, 200, 100);
-	EXPECT_EQ(0, memcmp(got, want, 300));
+	memcpy(want + 200, "header", 6);
+	zt_pattern(want + 206, 32, 200, 100);
+	EXPECT_EQ(0, memcmp(got, want, sizeof(got)));
 	close(ctx);
 	zt_close(&conn);
 	close(file);

@@ -114,6 +114,13 @@ TEST_F_TIMEOUT(route, lost_refuses_zerocopy, 240)
 	EXPECT_EQ(-1, ioctl(self->ctx, ZCP_IOC_XFER, &xfer));
 	EXPECT_EQ(EOPNOTSUPP, errno);
 	EXPECT_EQ(ZCP_REASON_NO_ROUTE, xfer.copy_reason);
+	/* Nor does a header go whose file could not follow. */
+	xfer.header = (uintptr_t)"header";
+	xfer.header_len = 6;
+	EXPECT_EQ(-1, ioctl(self->ctx, ZCP_IOC_XFER, &xfer));
+	EXPECT_EQ(EOPNOTSUPP, errno);
+	EXPECT_EQ(ZCP_REASON_NO_ROUTE, xfer.copy_reason);
+	EXPECT_EQ(0, xfer.header_done);
 	arrives(_metadata, self, LEN - 1);
 	zt_event(self->ctx, &event);
 	EXPECT_EQ(ZCP_STATE_DONE, event.state);

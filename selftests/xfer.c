@@ -6,9 +6,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -18,6 +20,7 @@
 #include "zcp_test.h"
 
 #define LEN	(1 * ZT_MIB)
+#define HEAD_MAX	(64 * ZT_KIB)
 
 FIXTURE(xfer) {
 	struct zt_box box;
@@ -108,6 +111,143 @@ TEST_F_TIMEOUT(xfer, count_and_offset, 240)
 		EXPECT_EQ(-1, zt_mismatch(sink.buf, sink.len, 1, t[i].off));
 		zt_sink_free(&sink);
 	}
+}
+
+static void set_header(FIXTURE_DATA(xfer) *self, const void *data, uint32_t len)
+{
+	self->arg.header = (uintptr_t)data;
+	self->arg.header_len = len;
+}
+
+/* The header goes first, once, and is in no account but its own. */
+TEST_F_TIMEOUT(xfer, header, 240)
+{
+	static const struct {
+		uint32_t head;
+		uint64_t off;
+		uint64_t count;
+		uint64_t done;
+	} t[] = {
+		{ 1, 0, 0, 0 }, { 200, 0, 0, 0 }, { 200, 0, 1, 1 }, { 1, 1, 4096, 4096 },
+		{ 200, 0, 65537, 65537 }, { 4096, LEN - 10, 100, 10 }, { 200, LEN, 100, 0 },
+		{ HEAD_MAX, 100, 300000, 300000 },
+	};
+	char *head = malloc(HEAD_MAX);
+	size_t i;
+
+	zt_need(head);
+	memset(head, 'h', HEAD_MAX);
+	for (i = 0; i < ARRAY_SIZE(t); i++) {
+		struct zt_sink sink;
+		int unsent;
+
+		set_header(self, head, t[i].head);
+		self->arg.offset = t[i].off;
+		self->arg.count = t[i].count;
+		zt_sink_start(&sink, self->conn.rx, t[i].head + t[i].done);
+		EXPECT_EQ(0, xfer(self));
+		/* Not even the end of a header that no file followed waits for more. */
+		zt_need(!ioctl(self->conn.tx, SIOCOUTQNSD, &unsent));
+		if (t[i].head + t[i].done < 4096)
+			EXPECT_EQ(0, unsent);
+		EXPECT_EQ(t[i].head, self->arg.header_done);
+		EXPECT_EQ(t[i].done, self->arg.done)
+			TH_LOG("case %zu", i);
+		EXPECT_EQ(t[i].off + t[i].done, self->arg.offset);
+		EXPECT_EQ(t[i].done, self->arg.bytes_zerocopy + self->arg.bytes_copied);
+		EXPECT_NE(ZCP_REASON_INLINE, self->arg.copy_reason);
+		zt_sink_join(&sink);
+		ASSERT_EQ(t[i].head + t[i].done, sink.len);
+		EXPECT_EQ(0, memcmp(sink.buf, head, t[i].head));
+		EXPECT_EQ(-1, zt_mismatch(sink.buf + t[i].head, t[i].done, 1, t[i].off));
+		zt_sink_free(&sink);
+	}
+	free(head);
+}
+
+/* What cannot be read stops at its first byte; what could was sent. */
+TEST_F_TIMEOUT(xfer, header_that_is_not_there, 240)
+{
+	char *map = mmap(NULL, 2 * ZT_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			 -1, 0);
+	struct zt_sink sink;
+	int ret;
+
+	zt_need(map != MAP_FAILED && !munmap(map + ZT_PAGE, ZT_PAGE));
+	memset(map, 'h', ZT_PAGE);
+	self->arg.count = 100;
+	set_header(self, map + ZT_PAGE, 10);
+	EXPECT_EQ(-EFAULT, xfer(self));
+	set_header(self, NULL, 10);
+	EXPECT_EQ(-EFAULT, xfer(self));
+	set_header(self, (void *)-10UL, 10);
+	EXPECT_EQ(-EFAULT, xfer(self));
+	EXPECT_EQ(0, self->arg.header_done);
+	EXPECT_EQ(0, self->arg.done);
+
+	set_header(self, map + ZT_PAGE - 10, 20);
+	ret = xfer(self);
+	EXPECT_TRUE(ret == -EFAULT || (!ret && self->arg.header_done == 10));
+	EXPECT_EQ(0, self->arg.done);
+	EXPECT_EQ(0, self->arg.offset);
+	zt_sink_start(&sink, self->conn.rx, ret ? 0 : 10);
+	zt_sink_join(&sink);
+	EXPECT_EQ(ret ? 0 : 10, sink.len);
+	zt_sink_free(&sink);
+	munmap(map, ZT_PAGE);
+}
+
+/* Little room on both sides, and nobody reads. */
+static void replace_by_narrow(FIXTURE_DATA(xfer) *self)
+{
+	zt_close(&self->conn);
+	zt_connect(&self->conn, 8192, 4096);
+	self->arg.out_fd = self->conn.tx;
+}
+
+/* A header that does not fit is gone on with, and the file follows it. */
+TEST_F_TIMEOUT(xfer, header_in_parts, 240)
+{
+	struct pollfd room = { .fd = self->conn.tx, .events = POLLOUT };
+	char *head = malloc(HEAD_MAX);
+	uint32_t done;
+	struct zt_sink sink;
+	int ret;
+
+	zt_need(head);
+	memset(head, 'h', HEAD_MAX);
+	replace_by_narrow(self);
+	self->arg.flags = ZCP_XFER_NONBLOCK;
+	set_header(self, head, HEAD_MAX);
+	self->arg.count = LEN;
+	ASSERT_EQ(0, xfer(self));
+	done = self->arg.header_done;
+	EXPECT_GT(done, 0);
+	EXPECT_LT(done, HEAD_MAX);
+	EXPECT_EQ(0, self->arg.done);
+	zt_sink_start(&sink, self->conn.rx, LEN + HEAD_MAX);
+	while (self->arg.offset < LEN || done < HEAD_MAX) {
+		uint64_t before = self->arg.offset;
+
+		set_header(self, head + done, HEAD_MAX - done);
+		self->arg.count = LEN - self->arg.offset;
+		ret = xfer(self);
+		if (ret == -EAGAIN) {
+			EXPECT_EQ(0, self->arg.header_done);
+			poll(&room, 1, ZT_PATIENCE * 1000);
+			continue;
+		}
+		ASSERT_EQ(0, ret);
+		done += self->arg.header_done;
+		if (self->arg.offset != before)
+			ASSERT_EQ(HEAD_MAX, done);
+	}
+	zt_sink_join(&sink);
+	ASSERT_EQ(LEN + HEAD_MAX, sink.len);
+	EXPECT_EQ(0, memcmp(sink.buf, head, HEAD_MAX));
+	EXPECT_EQ(-1, zt_mismatch(sink.buf + HEAD_MAX, LEN, 1, 0));
+	zt_sink_free(&sink);
+	free(head);
 }
 
 TEST_F_TIMEOUT(xfer, modes_and_reasons, 240)
@@ -302,6 +442,27 @@ TEST_F_TIMEOUT(xfer, signal, 240)
 	EXPECT_EQ(sent, self->arg.offset);
 	alarm_off();
 	expect_stream(_metadata, self->conn.rx, 0, sent);
+}
+
+/* What a signal finds sent stays so, a part of the header too. */
+TEST_F_TIMEOUT(xfer, signal_in_header, 240)
+{
+	char *head = calloc(1, HEAD_MAX);
+
+	zt_need(head);
+	replace_by_narrow(self);
+	self->arg.count = LEN;
+	set_header(self, head, HEAD_MAX);
+	alarm_soon();
+	EXPECT_EQ(0, xfer(self));
+	alarm_off();
+	EXPECT_GT(self->arg.header_done, 0);
+	EXPECT_LT(self->arg.header_done, HEAD_MAX);
+	EXPECT_EQ(0, self->arg.done);
+	EXPECT_EQ(0, self->arg.offset);
+	zt_reset(self->conn.rx);
+	self->conn.rx = -1;
+	free(head);
 }
 
 TEST_F_TIMEOUT(xfer, killed_while_blocked, 240)

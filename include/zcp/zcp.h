@@ -268,9 +268,12 @@ ZCP_API int zcp_event_read(struct zcp_ctx *ctx, struct zcp_event *events, unsign
  * @ctx: The context.
  * @xfer: In and out: as described for struct zcp_xfer, @size included.
  *
- * Return: 0 with @xfer->done bytes sent, which are 0 at the end of the file;
- * -EAGAIN when non-blocking and the socket is full; -EINTR when a signal
- * arrived before the first byte; else -errno.
+ * A server's answer is one call: its header, and the file behind it.
+ *
+ * Return: 0 with @xfer->header_done bytes of the header sent and @xfer->done of
+ * the file, which are 0 at its end, or while the header is not complete; -EAGAIN
+ * when non-blocking and the socket is full; -EINTR when a signal arrived before
+ * the first byte; -E2BIG when the kernel's module takes no header; else -errno.
  * Since: 0.1
  */
 ZCP_API int zcp_transfer(struct zcp_ctx *ctx, struct zcp_xfer *xfer);

@@ -590,6 +590,7 @@ int fz_op_xfer(struct fz_worker *w, const struct fz_op *op)
 		.flags = op->arg[0] >> 12 & (ZCP_XFER_NONBLOCK | ZCP_XFER_MORE),
 	};
 	uint64_t want;
+	uint32_t head = 0;
 	bool known;
 	int ret;
 
@@ -597,6 +598,11 @@ int fz_op_xfer(struct fz_worker *w, const struct fz_op *op)
 	xfer.offset = off;
 	xfer.count = len;
 	want = len;
+	if (op->arg[2] >> 24 & 1) {
+		xfer.header = (uintptr_t)w->arena + FZ_AT_INLINE;
+		xfer.header_len = fz_random(&rng) % (op->arg[2] >> 25 & 1 ? FZ_MAX_INLINE : 300);
+		head = xfer.header_len;
+	}
 	if (GARBLED(op->arg[3]))
 		fz->loose_bytes = true;
 	fz_note_piece(off, len);
@@ -604,11 +610,13 @@ int fz_op_xfer(struct fz_worker *w, const struct fz_op *op)
 		fz->rx[xfer.out_fd - FD_TX].mixed = true;
 	ret = command(w, t.fd, ZCP_IOC_XFER, &xfer, sizeof(xfer), op->arg[3], &known);
 	if (!ret && known && !MUTATED(op->arg[3]) &&
-	    (xfer.done > want || xfer.offset != off + xfer.done ||
+	    (xfer.done > want || xfer.offset != off + xfer.done || xfer.header_done > head ||
+	     (xfer.done && xfer.header_done != head) ||
 	     xfer.bytes_zerocopy + xfer.bytes_copied != xfer.done))
-		fz_fail("XFER of %llu: %llu done, %llu + %llu, offset %llu from %llu",
-			(unsigned long long)want, xfer.done, xfer.bytes_zerocopy,
-			xfer.bytes_copied, xfer.offset, (unsigned long long)off);
+		fz_fail("XFER of %u + %llu: %u + %llu done, %llu + %llu, offset %llu from %llu",
+			head, (unsigned long long)want, xfer.header_done, xfer.done,
+			xfer.bytes_zerocopy, xfer.bytes_copied, xfer.offset,
+			(unsigned long long)off);
 	return ret;
 }
 

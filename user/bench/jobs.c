@@ -132,18 +132,40 @@ void jobs_wait(struct jobs *j, uint64_t left, job_done_fn *done, void *arg)
 		jobs_read(j, -1, done, arg);
 }
 
+static void transfer(struct zcp_ctx *ctx, struct zcp_xfer *xfer, uint64_t len)
+{
+	int ret;
+
+	for (; len; len -= xfer->done) {
+		xfer->count = len;
+		xfer->done = 0;
+		ret = zcp_transfer(ctx, xfer);
+		if (ret == -EINTR)
+			continue;
+		if (ret || (!xfer->done && !xfer->header_done))
+			die_errno(ret ? ret : ENODATA, "zcp_transfer");
+		xfer->header += xfer->header_done;
+		xfer->header_len -= xfer->header_done;
+	}
+}
+
 void jobs_transfer(struct zcp_ctx *ctx, int sock, int fd, uint64_t off, uint64_t len)
 {
 	struct zcp_xfer xfer = { .size = sizeof(xfer), .in_fd = fd, .out_fd = sock, .offset = off };
-	int ret;
 
-	for (; len; len -= xfer.done) {
-		xfer.count = len;
-		xfer.done = 0;
-		ret = zcp_transfer(ctx, &xfer);
-		if (ret == -EINTR)
-			continue;
-		if (ret || !xfer.done)
-			die_errno(ret ? ret : ENODATA, "zcp_transfer");
-	}
+	transfer(ctx, &xfer, len);
+}
+
+void jobs_transfer_with(struct zcp_ctx *ctx, int sock, const void *header, uint32_t header_len,
+			int fd, uint64_t len)
+{
+	struct zcp_xfer xfer = {
+		.size = sizeof(xfer),
+		.in_fd = fd,
+		.out_fd = sock,
+		.header = (uintptr_t)header,
+		.header_len = header_len,
+	};
+
+	transfer(ctx, &xfer, len);
 }

@@ -47,5 +47,8 @@ void jobs_wait(struct jobs *j, uint64_t left, job_done_fn *done, void *arg);
 
 /* Sends [@off, @off + @len) of a file by ZCP_IOC_XFER. */
 void jobs_transfer(struct zcp_ctx *ctx, int sock, int fd, uint64_t off, uint64_t len);
+/* The first @len bytes of a file behind a header, in one call. */
+void jobs_transfer_with(struct zcp_ctx *ctx, int sock, const void *header, uint32_t header_len,
+			int fd, uint64_t len);
 
 #endif /* ZCP_BENCH_JOBS_H */

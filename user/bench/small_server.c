@@ -122,8 +122,8 @@ static void respond_xfer(struct server *s, const unsigned int *conn, unsigned in
 		int fd = next_file(s, conn[i]);
 
 		stamp(begin, conn[i]);
-		send_all(s->sock[conn[i]], header, SMALL_HEADER, MSG_MORE);
-		jobs_transfer(s->jobs.ctx, s->sock[conn[i]], fd, 0, s->pool->size);
+		jobs_transfer_with(s->jobs.ctx, s->sock[conn[i]], header, SMALL_HEADER, fd,
+				   s->pool->size);
 	}
 }
 

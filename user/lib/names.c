@@ -52,11 +52,13 @@ static const char *const completes[] = {
 static const char *const features[] = {
 	"nocache",
 	"rate",
+	"header",
 };
 
 /* clang-format on */
 
-_Static_assert(ZCP_FEATURE_NOCACHE == 1ULL << 0 && ZCP_FEATURE_RATE == 1ULL << 1,
+_Static_assert(ZCP_FEATURE_NOCACHE == 1ULL << 0 && ZCP_FEATURE_RATE == 1ULL << 1 &&
+		       ZCP_FEATURE_HEADER == 1ULL << 2,
 	       "features are named in the order of their bits");
 _Static_assert(COUNT(reasons) == ZCP_REASON_COUNT, "a name for every reason");
 

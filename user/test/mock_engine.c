@@ -22,6 +22,7 @@
 #define MAX_INLINE 65536
 #define MAX_RATE (1ULL << 40)
 #define CHUNK 65536
+#define FEATURES (ZCP_FEATURE_NOCACHE | ZCP_FEATURE_RATE | ZCP_FEATURE_HEADER)
 
 static uint64_t last_job;
 
@@ -34,7 +35,7 @@ long mock_setting(const char *name, long otherwise)
 
 static bool can(uint64_t feature)
 {
-	return mock_setting("ZCP_MOCK_FEATURES", ZCP_FEATURE_NOCACHE | ZCP_FEATURE_RATE) & feature;
+	return mock_setting("ZCP_MOCK_FEATURES", FEATURES) & feature;
 }
 
 static uint64_t now_ns(void)
@@ -269,7 +270,7 @@ static int do_info(void *arg)
 	error = copy_in(&info, sizeof(info), sizeof(info), arg);
 	if (error)
 		return error;
-	info.features = mock_setting("ZCP_MOCK_FEATURES", ZCP_FEATURE_NOCACHE | ZCP_FEATURE_RATE);
+	info.features = mock_setting("ZCP_MOCK_FEATURES", FEATURES);
 	info.job_flags = can(ZCP_FEATURE_NOCACHE) ? ZCP_JOB_NOCACHE : 0;
 	info.modes = 7;
 	info.reasons = (1U << ZCP_REASON_COUNT) - 1;

@@ -108,6 +108,7 @@ static void test_names(void)
 	   "a mode's beginning is no mode");
 	ok(!strcmp(zcp_feature_name(ZCP_FEATURE_NOCACHE), "nocache") &&
 		   !strcmp(zcp_feature_name(ZCP_FEATURE_RATE), "rate") &&
+		   !strcmp(zcp_feature_name(ZCP_FEATURE_HEADER), "header") &&
 		   !strcmp(zcp_feature_name(1ULL << 63), "unknown") &&
 		   !strcmp(zcp_feature_name(0), "unknown") &&
 		   !strcmp(zcp_feature_name(ZCP_FEATURE_NOCACHE | ZCP_FEATURE_RATE), "unknown"),

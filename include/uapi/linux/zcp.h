@@ -182,9 +182,11 @@ enum zcp_limit {
  * Optional abilities, reported in zcp_info.features.
  * ZCP_FEATURE_NOCACHE: jobs take %ZCP_JOB_NOCACHE.
  * ZCP_FEATURE_RATE: jobs take a rate.
+ * ZCP_FEATURE_HEADER: ZCP_IOC_XFER takes a header.
  */
 #define ZCP_FEATURE_NOCACHE	(1ULL << 0)
 #define ZCP_FEATURE_RATE	(1ULL << 1)
+#define ZCP_FEATURE_HEADER	(1ULL << 2)
 
 /**
  * struct zcp_info - ioctl(ZCP_IOC_INFO): what this kernel can do
@@ -558,6 +560,15 @@ struct zcp_status {
  * @mode: enum zcp_mode.
  * @copy_reason: Out, also on refusal: the reason for which most were copied,
  *	or why mode zerocopy was refused.
+ * @header: Address of bytes to send before those of the file
+ *	(%ZCP_FEATURE_HEADER, since 0.6.0). They are copied; @bytes_copied does
+ *	not count them.
+ * @header_len: Their number, at most zcp_info.max_inline; 0 for none.
+ * @header_done: Out: how many of them entered the send queue. Bytes of the
+ *	file follow only when that is @header_len.
+ *
+ * When a part of header and file was sent the call succeeds; what hindered the
+ * rest is told to the next one.
  *
  * EPIPE, ECONNRESET …: the connection has ended.
  */
@@ -573,6 +584,9 @@ struct zcp_xfer {
 	__aligned_u64 bytes_copied;
 	__u32 mode;
 	__u32 copy_reason;
+	__aligned_u64 header;
+	__u32 header_len;
+	__u32 header_done;
 };
 
 #define ZCP_IOC_XFER	_IO(ZCP_IOC_TYPE, ZCP_CMD_XFER)
