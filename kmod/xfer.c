@@ -86,7 +86,7 @@ static int zxfer_header(struct zxfer *x, struct zcp_xfer *req)
 {
 	const u8 __user *data = u64_to_user_ptr(req->header);
 	struct zcount count = {};
-	ssize_t n;
+	ssize_t n = 0;
 
 	x->push.count = &count;
 	while (req->header_done < req->header_len) {
@@ -94,11 +94,13 @@ static int zxfer_header(struct zxfer *x, struct zcp_xfer *req)
 			       req->header_len - req->header_done,
 			       x->left || x->more);
 		if (n <= 0)
-			return req->header_done ? 0 : n;
+			break;
 		req->header_done += n;
 	}
 	x->push.count = &x->count;
-	return 1;
+	if (req->header_done == req->header_len)
+		return 1;
+	return req->header_done ? 0 : n;
 }
 
 static int zxfer_run(struct zxfer *x)
