@@ -436,6 +436,8 @@ klog_tests() {
 		kcsan: enabled early
 		EXT4-fs (loop0): mounted filesystem with ordered data mode
 		FAULT_INJECTION: forcing a failure.
+		 [<626acfc0>] ? debug_lockdep_rcu_enabled+0x0/0x40
+		 lockdep_hardirqs_on_prepare+0x1fb/0x340
 		kmemleak: Cannot allocate a scan area, scanning the full object
 	EOT
 	)

@@ -6,7 +6,8 @@
 #
 # What a test asks for is not meant: that the kernel kills in a control group
 # whose name begins with zcp-test-oom, and that it could not make a slab cache for
-# the module, which fails to load then; both it tells with a trace.
+# the module, which fails to load then; both it tells with a trace. Nor is the name
+# of a function in a trace: that there is one, another line says.
 #
 # usage: klog.sh LOGFILE
 set -eu
@@ -18,8 +19,10 @@ bad="$bad|sleeping function called|Call Trace|Kernel panic|KCSAN|ODEBUG|BUG [a-z
 bad="$bad|trying to register non-static key|to become free. Usage count"
 bad="$bad|kmemleak: .*(unreferenced|suspected|disabled|overlaps)"
 
+frame='^[[] *[0-9.]+[]] +([[]<[0-9a-f]+>[]] +)?([?] +)?[A-Za-z_][A-Za-z0-9_.]*[+]0x[0-9a-f]+/0x'
+
 # Twenty lines from each finding on are shown.
-awk -v bad="$bad" '
+awk -v bad="$bad" -v frame="$frame" '
 	/zcp-vm: loading zcp/ { loaded = 1 }
 	!loaded { next }
 	/zcp-vm: / { next }
@@ -36,7 +39,7 @@ awk -v bad="$bad" '
 		oom = 0
 		trace = ""
 	}
-	$0 ~ bad { found = 1; show = 20 }
+	$0 ~ bad && $0 !~ frame { found = 1; show = 20 }
 	show-- > 0 { print }
 	END {
 		printf "%s", trace
