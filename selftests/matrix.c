@@ -601,7 +601,10 @@ TEST_F_TIMEOUT(matrix, namespace_is_removed, 240)
 	EXPECT_FALSE(has_device("zcp-here"));
 }
 
-/* The context is closed: no event, and nothing is held when close(2) returns. */
+/*
+ * The context is closed: no event, and nothing but the memory of a link, for a moment, is
+ * held when close(2) returns.
+ */
 TEST_F_TIMEOUT(matrix, close, 240)
 {
 	enum stage stage;

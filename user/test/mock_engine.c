@@ -494,25 +494,31 @@ static int do_unlink(struct ctx *ctx, void *arg)
 
 static int do_xfer(void *arg)
 {
+	const size_t first = offsetof(struct zcp_xfer, header);
 	struct tcp_info tcp;
 	socklen_t len = sizeof(tcp);
-	struct zcp_xfer xfer;
+	struct zcp_xfer xfer = { 0 };
 	char buf[4096];
 	ssize_t n;
 	int error;
 
-	error = copy_in(&xfer, sizeof(xfer), sizeof(xfer), arg);
+	error = copy_in(&xfer, can(ZCP_FEATURE_HEADER) ? sizeof(xfer) : first, first, arg);
 	if (error)
 		return error;
+	if (xfer.header_len > MAX_INLINE)
+		return -EINVAL;
 	if (getsockopt(xfer.out_fd, IPPROTO_TCP, TCP_INFO, &tcp, &len))
 		return errno == ENOTSOCK ? -ENOTSOCK : -EOPNOTSUPP;
 	n = pread(xfer.in_fd, buf, xfer.count < sizeof(buf) ? xfer.count : sizeof(buf),
 		  xfer.offset);
 	if (n < 0)
 		return -errno;
-	error = send_all(xfer.out_fd, buf, n);
+	error = send_all(xfer.out_fd, (const char *)(uintptr_t)xfer.header, xfer.header_len);
+	if (!error)
+		error = send_all(xfer.out_fd, buf, n);
 	if (error)
 		return error;
+	xfer.header_done = xfer.header_len;
 	xfer.done = n;
 	xfer.offset += n;
 	xfer.bytes_zerocopy = n;

@@ -339,15 +339,32 @@ static void test_interrupt(void)
 static void test_transfer(int fd)
 {
 	struct zcp_xfer xfer = { .size = sizeof(xfer), .in_fd = fd, .offset = 10, .count = 20 };
+	static const char head[] = "head";
 	struct zcp_ctx *ctx;
 	int sock = connect_sink();
 
 	zcp_ctx_open(&ctx, NULL);
 	xfer.out_fd = sock;
 	ok(!zcp_transfer(ctx, &xfer) && xfer.done == 20 && xfer.offset == 30, "transfer");
+	xfer.header = (uintptr_t)head;
+	xfer.header_len = 4;
+	ok(!zcp_transfer(ctx, &xfer) && xfer.header_done == 4 && xfer.done == 20 &&
+		   xfer.offset == 50,
+	   "transfer with a header");
+	setenv("ZCP_MOCK_FEATURES", "3", 1);
+	ok(zcp_transfer(ctx, &xfer) == -E2BIG, "where the module knows no header: E2BIG");
+	xfer.header = 0;
+	xfer.header_len = 0;
+	xfer.header_done = 0;
+	xfer.count = 0;
+	ok(!zcp_transfer(ctx, &xfer), "but it transfers files");
+	unsetenv("ZCP_MOCK_FEATURES");
 	zcp_ctx_close(ctx);
 	end_sink(sock);
-	ok(sink.len == 20 && !memcmp(sink.bytes, content + 10, 20), "its bytes arrive");
+	ok(sink.len == 44 && !memcmp(sink.bytes, content + 10, 20) &&
+		   !memcmp(sink.bytes + 20, "head", 4) &&
+		   !memcmp(sink.bytes + 24, content + 30, 20),
+	   "its bytes arrive, the header first");
 }
 
 static int count_calls(const struct zcp_status *status, void *arg)
