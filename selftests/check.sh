@@ -27,6 +27,8 @@ skipped=0
 # What the tests are of: a kernel, or programs; its own three numbers.
 group=programs
 declare -A group_passed group_failed group_skipped
+# Told once more at the end: a long log's end is what is read first.
+failures=()
 
 # tests PASSED FAILED SKIPPED
 tests() {
@@ -45,8 +47,26 @@ result() {
 		echo "ok - $1"
 	else
 		tests 0 1 0
-		echo "not ok - $1${3:+ # $3}"
+		failures+=("not ok - $1${3:+ # $3}")
+		echo "${failures[-1]}"
 	fi
+}
+
+# What a TAP stream says before each test that failed, or before its early end:
+# the files may be gone when the log is read.
+why() {
+	awk '
+		function tell(  i) {
+			for (i = n > 80 ? n - 80 : 0; i < n; i++)
+				print "  | " said[i]
+			n = 0
+		}
+		/^1\.\.[0-9]+/ { plan = substr($1, 4) }
+		/^(not )?ok/ { seen++ }
+		/^ok/ { n = 0; next }
+		{ said[n++] = $0 }
+		/^not ok/ { tell() }
+		END { if (seen + 0 < plan + 0 || !seen) tell() }' "$1"
 }
 
 # A stream of TAP was counted: count NAME LOG PASSED FAILED SKIPPED
@@ -55,7 +75,9 @@ count() {
 	if [ "$4" -eq 0 ]; then
 		echo "ok - $1: $3 passed, 0 failed, $5 skipped"
 	else
-		echo "not ok - $1: $3 passed, $4 failed, $5 skipped # see $2"
+		failures+=("not ok - $1: $3 passed, $4 failed, $5 skipped # see $2")
+		echo "${failures[-1]}"
+		why "$2"
 	fi
 }
 
@@ -539,5 +561,6 @@ done
 for group in "${!group_passed[@]}"; do
 	echo "$group ${group_passed[$group]} ${group_failed[$group]} ${group_skipped[$group]}"
 done >"$logs/groups"
+[ "$failed" -eq 0 ] || printf '%s\n' 'Failed:' "${failures[@]}"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]
