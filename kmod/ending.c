@@ -58,7 +58,7 @@ static u64 zjob_acked(const struct zjob *job, u32 una)
 
 /**
  * zlink_job_acked() - Acknowledged bytes of a job
- * @link: its link, locked
+ * @link: its link, locked; closed, when the job is final or not queued yet
  * @job: the job
  *
  * Return: bytes; never too many.
@@ -67,8 +67,9 @@ u64 zlink_job_acked(struct zlink *link, const struct zjob *job)
 {
 	lockdep_assert_held(&link->lock);
 
-	return zjob_is_final(job) ? job->acked :
-				    zjob_acked(job, zlink_una(link));
+	if (zjob_is_final(job))
+		return job->acked;
+	return job->pushed ? zjob_acked(job, zlink_una(link)) : 0;
 }
 
 /**

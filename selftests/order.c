@@ -19,6 +19,7 @@
 #include "kselftest_harness.h"
 #include "module/zcp_pause.h"
 #include "zcp_fuse.h"
+#include "zcp_nl.h"
 #include "zcp_test.h"
 
 #define SEED	1
@@ -222,6 +223,7 @@ struct submission {
 	pthread_t thread;
 	SELF *self;
 	uint64_t id;
+	int error;
 };
 
 static void *submit(void *arg)
@@ -269,6 +271,41 @@ TEST_F_TIMEOUT(order, next_connection_gets_nothing, 240)
 	EXPECT_EQ(0, zt_drain(next));
 	close(next);
 	close(listener);
+}
+
+static void *submit_to_nobody(void *arg)
+{
+	struct submission *s = arg;
+	struct zcp_segment seg = zt_range(s->self->file, 0, LEN);
+	struct zcp_job job = zt_job(s->self->link, &seg, 1);
+
+	run_on(1);
+	s->error = -zt_try_submit(s->self->ctx, &job);
+	return NULL;
+}
+
+/* A link is closed while listeners are about to be told of a job for it. */
+TEST_F_TIMEOUT(order, closed_before_it_is_told, 240)
+{
+	const char *lacks = pause_at(self->point, "zjob_status", "[zcp]", 0);
+	struct submission submission = { .self = self };
+	struct zn_sock nl;
+
+	if (lacks)
+		SKIP(return, "%s", lacks);
+	zn_open(&nl);
+	zt_need(!zn_subscribe(&nl));
+	zt_connect_blocking(&self->conn);
+	self->link = zt_link(self->ctx, self->conn.tx);
+	arm(self->point, 0);
+	zt_need(!pthread_create(&submission.thread, NULL, submit_to_nobody, &submission));
+	zt_need(paused(self->point, ZT_PATIENCE * 1000));
+	EXPECT_EQ(0, zt_unlink(self->ctx, self->link, NULL));
+	go_on(self->point);
+	zt_need(!pthread_join(submission.thread, NULL));
+	EXPECT_EQ(ENOENT, submission.error);
+	EXPECT_EQ(0, zn_listen(&nl, 200, NULL, NULL));
+	zn_close(&nl);
 }
 
 static void *call_rmmod(void *arg)
