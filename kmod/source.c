@@ -466,6 +466,7 @@ void zsource_prime(struct file *file)
 ssize_t zsource_splice(const struct zread *rd, struct zpush *push, bool more,
 		       bool *send_failed)
 {
+	loff_t max = file_inode(rd->file)->i_sb->s_maxbytes, pos = rd->pos;
 	struct zsplice sp = {
 		.push = push,
 		.cached = zsource_is_cached(rd->file),
@@ -473,11 +474,14 @@ ssize_t zsource_splice(const struct zread *rd, struct zpush *push, bool more,
 		.want = rd->len,
 	};
 	struct splice_desc sd = { .u.data = &sp };
-	loff_t pos = rd->pos;
 	ssize_t ret;
 
 	*send_failed = false;
-	ret = rw_verify_area(READ, rd->file, &pos, rd->len);
+	/* Behind where any file ends, and where reading would be refused. */
+	if (pos >= max)
+		return 0;
+	sp.want = min_t(u64, sp.want, max - pos);
+	ret = rw_verify_area(READ, rd->file, &pos, sp.want);
 	if (ret)
 		return ret;
 
@@ -485,9 +489,9 @@ ssize_t zsource_splice(const struct zread *rd, struct zpush *push, bool more,
 	if (rd->file->f_flags & O_DIRECT)
 		sp.skip = offset_in_page(pos);
 	sd.pos = pos - sp.skip;
-	sd.total_len = rd->len + sp.skip;
+	sd.total_len = sp.want + sp.skip;
 	if (rd->file->f_flags & O_DIRECT)
-		sd.total_len = PAGE_ALIGN(sd.total_len);
+		sd.total_len = min_t(u64, PAGE_ALIGN(sd.total_len), max - sd.pos);
 	sd.len = sd.total_len;
 
 	ret = splice_direct_to_actor(rd->file, &sd, zsplice_actor);

@@ -2,11 +2,13 @@
 /*
  * A file that its file system hands out as copies: opened with O_DIRECT.
  * fs.sh runs this on file systems that take it, as `direct FILE`; it exits
- * with 0 when every byte arrived and was accounted as copied, reason fs.
+ * with 0 when every byte arrived and was accounted as copied, reason fs, and the
+ * end of the file is known far behind it.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +61,28 @@ static void expect_copied(int ctx, int fd, const char *want, size_t len, uint32_
 	zt_sink_free(&sink);
 }
 
+/* Up to the end of the file, from far behind it: nothing, and no error. */
+static void expect_nothing(int ctx, int fd, uint64_t off)
+{
+	struct zcp_segment seg = zt_range(fd, off, 0);
+	struct zcp_event event;
+	struct zt_conn conn;
+	struct zcp_job job;
+	uint32_t link;
+
+	seg.flags = ZCP_SEGMENT_TO_EOF;
+	zt_connect(&conn, 0, 0);
+	link = zt_link(ctx, conn.tx);
+	job = zt_job(link, &seg, 1);
+	zt_submit(ctx, &job);
+	zt_event(ctx, &event);
+	if (event.state != ZCP_STATE_DONE || event.error || event.bytes_sent)
+		zt_die("from offset %llu: state %u, errno %u, %llu bytes",
+		       (unsigned long long)off, event.state, event.error, event.bytes_sent);
+	zt_need(!zt_unlink(ctx, link, NULL));
+	zt_close(&conn);
+}
+
 int main(int argc, char **argv)
 {
 	int fd, direct, ctx = zt_open(0);
@@ -87,6 +111,10 @@ int main(int argc, char **argv)
 		zt_die("mode zerocopy: state %u, errno %u, reason %u, %llu bytes", event.state,
 		       event.error, event.copy_reason, event.bytes_sent);
 	zt_sink_free(&sink);
+	expect_nothing(ctx, direct, st.st_size);
+	expect_nothing(ctx, direct, LLONG_MAX - 4097);
+	expect_nothing(ctx, direct, LLONG_MAX - 100);
+	expect_nothing(ctx, direct, LLONG_MAX);
 	close(direct);
 	close(ctx);
 	free(want);
