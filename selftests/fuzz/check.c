@@ -93,6 +93,7 @@ static bool begins_by(uint64_t off, uint64_t since)
 static void located(struct fz_rx *rx)
 {
 	uint64_t index = 0, off;
+	bool begun;
 	int i;
 
 	for (i = 7; i; i--)
@@ -109,10 +110,15 @@ static void located(struct fz_rx *rx)
 	rx->known = true;
 	rx->file = rx->word[0] & 0x3f;
 	rx->off = off + 8;
-	rx->stray = rx->since > rx->off || !explained(rx, rx->off - rx->since);
+	begun = begins_by(rx->off - 8, rx->since);
+	/* More zeros than there can be before it are the holes of another piece. */
+	if (rx->since > rx->off)
+		rx->stray = !rx->zeros || !begun;
+	else
+		rx->stray = !explained(rx, rx->off - rx->since);
 	if (rx->stray)
 		fz->unexplained++;
-	rx->stray &= !begins_by(rx->off - 8, rx->since);
+	rx->stray &= !begun;
 }
 
 static void lost(struct fz_rx *rx)
