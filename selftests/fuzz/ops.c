@@ -67,13 +67,14 @@ static struct target ctx_of(uint32_t arg)
 	if (fz->ctx[t.slot].inst < 0 && (arg >> 8) % 8)
 		t.slot = 0;
 	t.fd = FD_CTX + t.slot;
-	t.gen = fz->ctx[t.slot].gen;
-	t.inst = fz->ctx[t.slot].inst;
 	if ((arg >> 16) % 64 == 1) {
 		t.fd = any_odd(arg >> 22);
-		t.slot = -1;
-		t.inst = -1;
+		t.slot = t.fd - FD_CTX;
 	}
+	if (t.slot < 0 || t.slot >= FZ_CTXS)
+		return (struct target) { .fd = t.fd, .slot = -1, .inst = -1 };
+	t.gen = fz->ctx[t.slot].gen;
+	t.inst = fz->ctx[t.slot].inst;
 	return t;
 }
 
