@@ -402,13 +402,15 @@ static void make_job(struct fz_worker *w, struct zcp_job *job, const struct targ
 	uint64_t r = fz_random(rng);
 	bool plain = r % 8 != 0;
 	uint32_t room = (FZ_AT_DATA - FZ_AT_SEGS) / sizeof(*seg) - *segs, i;
+	uint32_t nr = 1 + (r >> 8) % ((r >> 20) % 16 ? 4 : 40);
 
+	if (nr > room)
+		nr = room;
 	memset(job, 0, sizeof(*job));
 	job->size = sizeof(*job);
 	job->link = link_of(t, plain ? (r >> 32) | 15 : (uint32_t)(r >> 32));
-	job->nr_segments = 1 + (r >> 8) % ((r >> 20) % 16 ? 4 : 40);
-	if (job->nr_segments > room)
-		job->nr_segments = room;
+	/* What is in the arena, others may have written since. */
+	job->nr_segments = nr;
 	job->segments = (uintptr_t)(seg + *segs);
 	job->user_data = 0x5a00000000000000ULL | (r >> 12);
 	job->mode = (r >> 16) % 8 < 5 ? ZCP_MODE_AUTO : (r >> 16) % 3;
@@ -417,7 +419,7 @@ static void make_job(struct fz_worker *w, struct zcp_job *job, const struct targ
 		job->flags = ZCP_JOB_NOCACHE;
 	if ((r >> 56) % 8 == 0)
 		job->rate = 100000ULL << (r >> 59);
-	for (i = 0; i < job->nr_segments; i++)
+	for (i = 0; i < nr; i++)
 		make_segment(w, &seg[(*segs)++], rng, plain);
 	if (plain || (r >> 44) % 4)
 		return;
