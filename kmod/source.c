@@ -149,7 +149,9 @@ static void zbatch_cut(struct zbatch *batch, const struct zread *rd)
 			break;
 		skip = pos - folio_pos(folio);
 		n = min_t(u64, folio_size(folio) - skip, end - pos);
-		batch->bv[i].bv_page = folio_page(folio, skip >> PAGE_SHIFT);
+		/* Some kernels look for its section in flags that change. */
+		batch->bv[i].bv_page =
+			data_race(folio_page(folio, skip >> PAGE_SHIFT));
 		batch->bv[i].bv_offset = offset_in_page(skip);
 		batch->bv[i].bv_len = n;
 		batch->bytes += n;
