@@ -70,17 +70,21 @@ static void make_links(int ctx, struct zt_sink *sinks)
 	}
 }
 
-static void load(enum how how, int ready)
+static void load(enum how how, int parent)
 {
 	static struct zt_sink sinks[2][LINKS];
 	struct zcp_event ev;
 	int ctxs[2], i;
+	char c;
 
 	for (i = 0; i < 2; i++) {
 		ctxs[i] = zt_open(O_NONBLOCK);
 		make_links(ctxs[i], sinks[i]);
 	}
-	zt_need(write(ready, "", 1) == 1);
+	zt_need(write(parent, "", 1) == 1);
+	/* Not before somebody has looked. */
+	if (how < HOW_KILLED)
+		zt_need(read(parent, &c, 1) == 1);
 	while (how == HOW_KILLED_BUSY) {
 		i = read(ctxs[0], &ev, sizeof(ev));
 		if (i > 0 && ev.state == ZCP_STATE_DONE)
@@ -118,7 +122,7 @@ static void cycle(unsigned int n, const char *module)
 	bool listens = n % 2, stays = n % 4 == 3;
 	enum how how = n / 4 % HOW_MANY;
 	struct zn_sock nl;
-	int fd, pipes[2], status;
+	int fd, ends[2], status;
 	pid_t pid;
 	char c;
 
@@ -131,22 +135,24 @@ static void cycle(unsigned int n, const char *module)
 		zn_open(&nl);
 		zt_need(!zn_subscribe(&nl));
 	}
-	zt_need(!pipe2(pipes, O_CLOEXEC));
+	zt_need(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends));
 	pid = fork();
 	zt_need(pid >= 0);
 	if (!pid)
-		load(how, pipes[1]);
-	close(pipes[1]);
+		load(how, ends[1]);
+	close(ends[1]);
 	/* At any time, one of four before all is set up. */
 	if (n % 16 >= 4 || how < HOW_KILLED)
-		zt_need(read(pipes[0], &c, 1) == 1);
-	close(pipes[0]);
+		zt_need(read(ends[0], &c, 1) == 1);
 	if (n % 3 == 0)
 		dump();
-	if (how >= HOW_KILLED) {
+	if (how < HOW_KILLED) {
+		zt_need(write(ends[0], "", 1) == 1);
+	} else {
 		usleep(n * 37 % 20 * 1000);
 		kill(pid, SIGKILL);
 	}
+	close(ends[0]);
 	zt_need(waitpid(pid, &status, 0) == pid);
 	zt_need(how >= HOW_KILLED ? WIFSIGNALED(status) : !status);
 	if (listens && !stays)
