@@ -143,6 +143,7 @@ static void zbatch_cut(struct zbatch *batch, const struct zread *rd)
 	batch->bytes = 0;
 	for (i = 0; i < batch->nr; i++) {
 		struct folio *folio = batch->folios[i];
+		struct page *page;
 		size_t skip, n;
 
 		if (pos >= end)
@@ -150,8 +151,8 @@ static void zbatch_cut(struct zbatch *batch, const struct zread *rd)
 		skip = pos - folio_pos(folio);
 		n = min_t(u64, folio_size(folio) - skip, end - pos);
 		/* Some kernels look for its section in flags that change. */
-		batch->bv[i].bv_page =
-			data_race(folio_page(folio, skip >> PAGE_SHIFT));
+		page = data_race(folio_page(folio, skip >> PAGE_SHIFT));
+		batch->bv[i].bv_page = page;
 		batch->bv[i].bv_offset = offset_in_page(skip);
 		batch->bv[i].bv_len = n;
 		batch->bytes += n;
