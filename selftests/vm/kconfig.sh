@@ -52,13 +52,28 @@ configure() {
 	verify
 }
 
+# $source becomes a copy of it that the array $patches has changed.
+patch_source() {
+	local tree=$out.source file
+
+	rm -rf "$tree"
+	cp -al "$source" "$tree"
+	for file in "${patches[@]}"; do
+		# It makes new files: the original keeps its own.
+		patch -s -d "$tree" -p1 --no-backup-if-mismatch <"$file" >&2 ||
+			die "Linux $(kernel_make -s kernelversion 2>&1) is not what ${file##*/} is for"
+	done
+	source=$tree
+}
+
 complete() {
 	[ "$(cat "$out/.complete" 2>/dev/null)" = "$wanted" ]
 }
 
 # Ends the script when $out has what would be built; else nobody else builds there.
 begin() {
-	wanted=$(cat "${fragments[@]}" "$source/Makefile" | sha256sum)
+	wanted=$(cat "${fragments[@]}" ${patches[@]+"${patches[@]}"} "$source/Makefile" |
+		sha256sum)
 	! complete || exit 0
 	mkdir -p "$out"
 	exec 8>"$out.lock"

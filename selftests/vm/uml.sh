@@ -3,7 +3,8 @@
 #
 # Build User-mode Linux in DIR, part of kernel.sh: the defconfig of ARCH=um,
 # uml.config and, for a VARIANT, uml-VARIANT.config. Nothing is done if DIR has
-# what would be built.
+# what would be built. The plain one, which measures speed, gets
+# uml-lazy-ipi.patch too; variants do without, and uml-stock is only that.
 #
 # usage: uml.sh SOURCE DIR [VARIANT]     SOURCE is the kernel's source tree
 set -eu
@@ -18,11 +19,14 @@ out=$2
 fragments=("$here/uml.config" ${3:+"$here/uml-$3.config"})
 # shellcheck disable=SC2034
 make_args=(ARCH=um)
+patches=()
+[ -n "${3-}" ] || patches=("$here/uml-lazy-ipi.patch")
 # shellcheck source=kconfig.sh
 . "$here/kconfig.sh"
 
 begin
 echo "uml.sh: building User-mode Linux, which takes some minutes" >&2
+[ ${#patches[@]} -eq 0 ] || patch_source
 configure defconfig
 kernel_make -j"$(nproc)" linux modules
 # Modules are built without them.
