@@ -58,6 +58,7 @@ struct zcp_msg_link {
 	struct flight *flight; /* what is gathered for the next job, or NULL */
 	void *staging;	       /* the last buffer of it, when messages are copied there */
 	size_t staged;	       /* bytes in it */
+	uint64_t unlooked;     /* bytes of buffers that went since events were looked at */
 	bool begun;	       /* its first bytes have been sent: it cannot be undone */
 	struct zcp_segment segment[BATCH];
 	uint64_t messages, bytes, copied, referenced;
@@ -80,6 +81,8 @@ void flight_uncount(struct zcp_msg_link *link, const struct flight *f);
  * is over or another thread has read some, or -errno.
  */
 int msg_wait_event(struct zcp_msg *msg, int timeout_ms);
+/* Bytes of buffers were submitted: reads events now and then. */
+void msg_keep_warm(struct zcp_msg_link *link, uint64_t bytes);
 /* Waits until all jobs of a link have ended: 0, -EAGAIN or -EINTR. */
 int msg_wait_link(struct zcp_msg_link *link, int timeout_ms);
 void msg_reap(struct reaper *r);

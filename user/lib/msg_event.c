@@ -9,6 +9,8 @@
 #include "msg.h"
 
 #define EVENTS 64
+/* Sent between two looks at events: little enough for a CPU's own cache. */
+#define WARM_BYTES (256 << 10)
 
 struct flight *flight_new(struct zcp_msg *msg)
 {
@@ -147,6 +149,20 @@ int msg_wait_event(struct zcp_msg *msg, int timeout_ms)
 	ret = wait_locked(msg, timeout_ms);
 	pthread_mutex_unlock(&msg->lock);
 	return ret;
+}
+
+/*
+ * What has been acknowledged by now goes back, so that the buffers that are used next
+ * are those that were used last: the CPU's caches still have them, and writing to them
+ * takes half of the time. Called after each submission, with the link's lock.
+ */
+void msg_keep_warm(struct zcp_msg_link *link, uint64_t bytes)
+{
+	link->unlooked += bytes;
+	if (link->unlooked < WARM_BYTES)
+		return;
+	link->unlooked = 0;
+	msg_wait_event(link->msg, 0);
 }
 
 static int64_t now_ms(void)

@@ -200,6 +200,7 @@ static int submit(struct zcp_msg_link *link, bool wait)
 		.segments = (uintptr_t)link->segment,
 		.user_data = (uintptr_t)f,
 	};
+	uint64_t held;
 	int ret;
 
 	f->copied = job.mode == ZCP_MODE_COPY;
@@ -208,6 +209,7 @@ static int submit(struct zcp_msg_link *link, bool wait)
 		f->held += bucket_bytes(&msg->pool->bucket[pool_bucket(msg->pool, f->buf[i])]);
 		pool_lend(msg->pool, f->buf[i], link->segment[i].len);
 	}
+	held = f->held;
 	flight_count(link, f);
 	for (;;) {
 		ret = zcp_job_submit(msg->ctx, &job, 1, NULL);
@@ -223,6 +225,7 @@ static int submit(struct zcp_msg_link *link, bool wait)
 	link->flight = NULL;
 	link->staging = NULL;
 	link->begun = false;
+	msg_keep_warm(link, held);
 	return 0;
 
 err:
