@@ -98,13 +98,18 @@ static void zlink_settle(struct zlink *link, s32 open)
 	atomic64_sub(acked, &link->ctx->user->inflight);
 }
 
-/*
- * TCP has about as much memory as it may have before it drops what arrives on
- * sockets with more than their share. Bytes pushed on thousands of links at a
- * time would be sent again later; in a few of them they can wait in their file.
+/**
+ * zlink_is_tight() - Has TCP about as much memory as it may have?
+ * @link: a link that is not closed
+ *
+ * With more it drops what arrives on sockets that have more than their share. What
+ * is pushed on thousands of links at a time would be sent again later; in a few
+ * bytes of each it can wait in its file.
  */
-static bool zsock_is_tight(const struct sock *sk)
+bool zlink_is_tight(const struct zlink *link)
 {
+	const struct sock *sk = link->sk;
+
 	return atomic_long_read(READ_ONCE(sk->sk_prot)->memory_allocated) >
 	       (sk_prot_mem_limits(sk, 0) + sk_prot_mem_limits(sk, 1)) / 2;
 }
@@ -124,7 +129,7 @@ s64 zlink_room(const struct zlink *link)
 	s64 user = (s64)READ_ONCE(zcp_max_user_inflight) << 20;
 	s64 own = ZLINK_INFLIGHT - (s64)READ_ONCE(link->inflight);
 
-	if (zsock_is_tight(link->sk))
+	if (zlink_is_tight(link))
 		return own;
 	ctx -= atomic64_read(&link->ctx->inflight);
 	user -= atomic64_read(&link->ctx->user->inflight);

@@ -109,7 +109,7 @@ static bool zlink_arm(struct zlink *link, bool want_space)
 	 * Room is always announced: thousands of links whose peers have stalled
 	 * must not take turns only to see that.
 	 */
-	if (!job && want_space)
+	if (!job)
 		longest = ZDELAY_STALLED;
 	link->delay = min(link->delay, longest);
 	zlink_kick_later(link, link->delay);
@@ -271,8 +271,13 @@ static void zlink_turn(struct zlink *link, bool may_read, s64 *budget,
 				continue;
 			break;
 		case ZPUSH_LIMIT:
-			/* Any link may make room: look again, in a moment. */
-			zlink_kick_later(link, ZDELAY_MIN);
+			/*
+			 * Any link may make room: look again, in a moment. Not
+			 * when that is TCP's: acknowledgments of this link's
+			 * own bytes do, and others may be thousands.
+			 */
+			if (!zlink_is_tight(link))
+				zlink_kick_later(link, ZDELAY_MIN);
 			if (zlink_wait_for_room(link, job))
 				continue;
 			break;

@@ -28,9 +28,6 @@ FIXTURE(limits) {
 		char value[32];
 	} changed[MAX_CHANGES];
 	int nr_changed;
-	/* The machine's, which is not seen from within the box. */
-	int tcp_mem;
-	char tcp_mem_was[96];
 	uint32_t link;
 	int ctx;
 	int file;
@@ -80,16 +77,8 @@ static void restore_parameters(FIXTURE_DATA(limits) *self)
 	}
 }
 
-static void set_tcp_mem(FIXTURE_DATA(limits) *self, const char *value)
-{
-	zt_need(pwrite(self->tcp_mem, value, strlen(value), 0) == (ssize_t)strlen(value));
-}
-
 FIXTURE_SETUP(limits)
 {
-	self->tcp_mem = open("/proc/sys/net/ipv4/tcp_mem", O_RDWR | O_CLOEXEC);
-	zt_need(self->tcp_mem >= 0 &&
-		pread(self->tcp_mem, self->tcp_mem_was, sizeof(self->tcp_mem_was) - 1, 0) > 0);
 	zt_box_open(&self->box, 1500);
 	self->ctx = zt_open(O_NONBLOCK);
 	zt_connect_blocking(&self->conn);
@@ -100,14 +89,12 @@ FIXTURE_SETUP(limits)
 FIXTURE_TEARDOWN(limits)
 {
 	restore_parameters(self);
-	set_tcp_mem(self, self->tcp_mem_was);
 	EXPECT_EQ(0, zt_jobs(self->ctx));
 	EXPECT_FALSE(zt_readable(self->ctx, 0));
 	close(self->ctx);
 	zt_close(&self->conn);
 	close(self->file);
 	EXPECT_EQ(0, zt_box_close(&self->box));
-	close(self->tcp_mem);
 }
 
 static struct zcp_submit batch(struct zcp_job *jobs, uint32_t nr)
@@ -438,45 +425,6 @@ TEST_F_TIMEOUT(limits, inflight_of_stalled_link, 240)
 	zt_close(&hold);
 	zt_close(&other);
 	close(big);
-}
-
-/*
- * Where TCP's memory gets short links push little at a time: what has no memory
- * at the receiver is dropped and sent again.
- */
-TEST_F_TIMEOUT(limits, tcp_memory, 240)
-{
-	struct zt_conn conns[32];
-	struct zt_sink sinks[32];
-	uint64_t sent, all = 0;
-	int i;
-
-	/* In pages: 4 MiB, 12 MiB and 1 GiB. */
-	set_tcp_mem(self, "1024 3072 262144");
-	for (i = 0; i < 32; i++) {
-		zt_connect_holding(&conns[i]);
-		zt_submit_range(self->ctx, zt_link(self->ctx, conns[i].tx), self->file, 0,
-				ZT_MIB);
-	}
-	zt_sleep_ms(ZT_WATCH);
-	for (i = 0; i < 32; i++) {
-		sent = zt_unacked(conns[i].tx) + zt_tcp_acked(conns[i].tx);
-		/* Each has what it may have in any case. */
-		EXPECT_GE(sent, LINK_INFLIGHT);
-		all += sent;
-	}
-	/* 8 MiB, what CPUs have at hand, and the above; all of them could be 32 MiB. */
-	EXPECT_LE(all, 16 * ZT_MIB);
-	for (i = 0; i < 32; i++)
-		zt_sink_start(&sinks[i], conns[i].rx, ZT_MIB);
-	expect_done(_metadata, self, 32);
-	for (i = 0; i < 32; i++) {
-		zt_sink_join(&sinks[i]);
-		EXPECT_EQ(ZT_MIB, sinks[i].len);
-		EXPECT_EQ(-1, zt_mismatch(sinks[i].buf, sinks[i].len, 1, 0));
-		zt_sink_free(&sinks[i]);
-		zt_close(&conns[i]);
-	}
 }
 
 /* What was sent by jobs that are over still counts, until it is acknowledged. */

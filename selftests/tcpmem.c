@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Where TCP's memory gets short (net.ipv4.tcp_mem): what has no room at the
+ * receiver is dropped and sent again, so links push little at a time.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "zcp_test.h"
+
+#define NR	32
+/* What a link may have in flight in any case. */
+#define LITTLE	(64 * ZT_KIB)
+#define BLOCK	"/sys/kernel/tracing/events/zcp/zcp_block/enable"
+#define TRACE	"/sys/kernel/tracing/trace"
+
+FIXTURE(tcpmem) {
+	struct zt_box box;
+	struct zt_conn conns[NR];
+	/* The machine's, which is not seen from within the box. */
+	int tcp_mem;
+	char was[96];
+	int ctx;
+	int file;
+};
+
+static void set_tcp_mem(FIXTURE_DATA(tcpmem) *self, const char *value)
+{
+	zt_need(pwrite(self->tcp_mem, value, strlen(value), 0) == (ssize_t)strlen(value));
+}
+
+/* A job of 1 MiB on each link, which its send queue could hold. */
+FIXTURE_SETUP(tcpmem)
+{
+	int i;
+
+	self->tcp_mem = open("/proc/sys/net/ipv4/tcp_mem", O_RDWR | O_CLOEXEC);
+	zt_need(self->tcp_mem >= 0);
+	zt_need(pread(self->tcp_mem, self->was, sizeof(self->was) - 1, 0) > 0);
+	zt_box_open(&self->box, 1500);
+	self->ctx = zt_open(O_NONBLOCK);
+	self->file = zt_file(&self->box, 1, ZT_MIB);
+	/* In pages: 4 MiB, 12 MiB and 1 GiB. */
+	set_tcp_mem(self, "1024 3072 262144");
+	for (i = 0; i < NR; i++) {
+		zt_connect_holding(&self->conns[i]);
+		zt_submit_range(self->ctx, zt_link(self->ctx, self->conns[i].tx), self->file, 0,
+				ZT_MIB);
+	}
+}
+
+/* All of them are done, when their peers read. */
+FIXTURE_TEARDOWN(tcpmem)
+{
+	struct zt_sink sinks[NR];
+	struct zcp_event event;
+	int i;
+
+	for (i = 0; i < NR; i++)
+		zt_sink_start(&sinks[i], self->conns[i].rx, ZT_MIB);
+	for (i = 0; i < NR; i++) {
+		zt_event(self->ctx, &event);
+		EXPECT_EQ(ZCP_STATE_DONE, event.state);
+		EXPECT_EQ(ZT_MIB, event.bytes_acked);
+	}
+	for (i = 0; i < NR; i++) {
+		zt_sink_join(&sinks[i]);
+		EXPECT_EQ(ZT_MIB, sinks[i].len);
+		EXPECT_EQ(-1, zt_mismatch(sinks[i].buf, sinks[i].len, 1, 0));
+		zt_sink_free(&sinks[i]);
+	}
+	set_tcp_mem(self, self->was);
+	close(self->ctx);
+	for (i = 0; i < NR; i++)
+		zt_close(&self->conns[i]);
+	close(self->file);
+	EXPECT_EQ(0, zt_box_close(&self->box));
+	close(self->tcp_mem);
+}
+
+TEST_F_TIMEOUT(tcpmem, little_in_flight, 240)
+{
+	uint64_t sent, all = 0;
+	int i;
+
+	zt_sleep_ms(ZT_WATCH);
+	for (i = 0; i < NR; i++) {
+		sent = zt_unacked(self->conns[i].tx) + zt_tcp_acked(self->conns[i].tx);
+		EXPECT_GE(sent, LITTLE);
+		all += sent;
+	}
+	/* 8 MiB, what CPUs have at hand, and the above; all that is submitted are 32 MiB. */
+	EXPECT_LE(all, 16 * ZT_MIB);
+}
+
+/* How often links have found no room since the trace was emptied. */
+static unsigned int blocks(void)
+{
+	FILE *trace = fopen(TRACE, "r");
+	unsigned int nr = 0;
+	char line[512];
+
+	zt_need(trace);
+	while (fgets(line, sizeof(line), trace)) {
+		if (strstr(line, " zcp_block:"))
+			nr++;
+	}
+	fclose(trace);
+	return nr;
+}
+
+/* Thousands that wait for peers which have stalled must not keep workers busy. */
+TEST_F_TIMEOUT(tcpmem, who_waits_takes_no_turns, 240)
+{
+	unsigned int nr;
+
+	if (access(BLOCK, W_OK) &&
+	    (zt_run("mount -t tracefs none /sys/kernel/tracing") || access(BLOCK, W_OK)))
+		SKIP(return, "the kernel lacks trace events");
+	/* Until the safety net's first and short delays are over. */
+	zt_sleep_ms(4000);
+	zt_need(!zt_run("echo 1 >" BLOCK " && echo >" TRACE));
+	zt_sleep_ms(2000);
+	nr = blocks();
+	zt_need(!zt_run("echo 0 >" BLOCK));
+	EXPECT_LE(nr, NR)
+		TH_LOG("%u turns in two seconds", nr);
+}
+
+TEST_HARNESS_MAIN
