@@ -89,7 +89,8 @@ sparse() {
 	rsync -a --prune-empty-dirs --exclude='*.mod.c' --include='*/' --include='*.[chS]' \
 		--include=Kbuild --include=Makefile --exclude='*' "$top/kmod" "$top/include" "$out"
 	cp "$top/Kbuild" "$top/CHANGELOG.md" "$out"
-	make -C "$kdir" M="$out" C=2 W=1 CHECK=sparse CF='-D__CHECK_ENDIAN__ -Wcontext -Wsparse-error' \
+	# With make's -s it would not say what it has checked.
+	MAKEFLAGS='' make -C "$kdir" M="$out" C=2 W=1 CHECK=sparse CF='-D__CHECK_ENDIAN__ -Wcontext -Wsparse-error' \
 		-j"$(nproc)" modules >"$logs/sparse.log" 2>&1 || {
 		tail -n 50 "$logs/sparse.log"
 		return 1
