@@ -4,6 +4,8 @@
  * there to their events. Whoever ends a job, it is made final under the lock of
  * its link, by one of two functions here, and told outside of it.
  */
+#include <linux/math64.h>
+#include <linux/percpu_counter.h>
 #include <linux/tcp.h>
 #include <net/sock.h>
 #include <net/tcp.h>
@@ -103,8 +105,8 @@ static void zlink_settle(struct zlink *link, s32 open)
  * @link: a link that is not closed
  *
  * With more it drops what arrives on sockets that have more than their share. What
- * is pushed on thousands of links at a time would be sent again later; in a few
- * bytes of each it can wait in its file.
+ * is pushed on thousands of links at a time would be sent again later; but for a
+ * few bytes of each it can wait in its file.
  */
 bool zlink_is_tight(const struct zlink *link)
 {
@@ -112,6 +114,20 @@ bool zlink_is_tight(const struct zlink *link)
 
 	return atomic_long_read(READ_ONCE(sk->sk_prot)->memory_allocated) >
 	       (sk_prot_mem_limits(sk, 0) + sk_prot_mem_limits(sk, 1)) / 2;
+}
+
+/*
+ * A link's part of TCP's memory. Half of a socket's: over loopback the receiver
+ * has the other half.
+ */
+static s64 zlink_share(const struct zlink *link)
+{
+	const struct sock *sk = link->sk;
+	s64 sockets;
+
+	sockets = percpu_counter_read_positive(READ_ONCE(sk->sk_prot)->sockets_allocated);
+	return div64_s64((s64)sk_prot_mem_limits(sk, 2) << PAGE_SHIFT,
+			 2 * max_t(s64, sockets, 1));
 }
 
 /**
@@ -127,13 +143,16 @@ s64 zlink_room(const struct zlink *link)
 {
 	s64 ctx = (s64)READ_ONCE(zcp_max_inflight) << 20;
 	s64 user = (s64)READ_ONCE(zcp_max_user_inflight) << 20;
-	s64 own = ZLINK_INFLIGHT - (s64)READ_ONCE(link->inflight);
+	s64 inflight = READ_ONCE(link->inflight);
+	s64 own = ZLINK_INFLIGHT - inflight;
+	s64 room;
 
-	if (zlink_is_tight(link))
-		return own;
 	ctx -= atomic64_read(&link->ctx->inflight);
 	user -= atomic64_read(&link->ctx->user->inflight);
-	return max(min(ctx, user), own);
+	room = min(ctx, user);
+	if (zlink_is_tight(link))
+		room = min(room, zlink_share(link) - inflight);
+	return max(room, own);
 }
 
 /*
