@@ -107,13 +107,24 @@ static struct held held_now(SELF *self)
 	return held;
 }
 
-/* Waits until a worker is at the job, and gets no further. */
+/*
+ * Waits until all that the file system has given is sent, and a worker is at what it
+ * has not. On a slow machine one may have got no further for a while and go on later.
+ */
 static void wait_stuck(SELF *self, uint64_t id)
 {
+	struct zcp_status status;
+	unsigned int seen = 0;
+
 	zf_wait_held(&self->fs);
-	do {
-		zt_wait_stuck(self->ctx, id);
-	} while (held_now(self).workers != 1);
+	while (seen < 2) {
+		zt_sleep_ms(ZT_WATCH / 8);
+		zt_need(!zt_status(self->ctx, id, &status));
+		if (status.bytes_sent == zf_first_held(&self->fs) && held_now(self).workers == 1)
+			seen++;
+		else
+			seen = 0;
+	}
 }
 
 /* A job whose worker waits for the second half of the file. */

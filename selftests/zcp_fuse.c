@@ -220,6 +220,20 @@ void zf_wait_held(struct zf_fs *fs)
 		zt_die("no read in %d seconds", ZT_PATIENCE);
 }
 
+uint64_t zf_first_held(struct zf_fs *fs)
+{
+	uint64_t first = UINT64_MAX;
+	unsigned int i;
+
+	pthread_mutex_lock(&fs->lock);
+	for (i = 0; i < fs->nr_held; i++) {
+		if (fs->held[i].off < first)
+			first = fs->held[i].off;
+	}
+	pthread_mutex_unlock(&fs->lock);
+	return first;
+}
+
 void zf_release(struct zf_fs *fs, int error)
 {
 	unsigned int i;

@@ -58,6 +58,8 @@ int zf_open(struct zf_fs *fs);
 void zf_hold(struct zf_fs *fs, uint64_t from);
 /* Waits until a read is held up. */
 void zf_wait_held(struct zf_fs *fs);
+/* Where the first of those begins. */
+uint64_t zf_first_held(struct zf_fs *fs);
 /* Holds no more, and answers what was held, and what comes: with bytes or that errno. */
 void zf_release(struct zf_fs *fs, int error);
 /* Reads so far, and who asked for the last one. */
