@@ -27,8 +27,11 @@
 /* A connection with a thread: what it waits for in recv(), within a unit. */
 #define ALONE_BYTES (64 << 20)
 #define ALONE_MAX 64
-/* A stored stream without units starts over in its file here. */
-#define STORE_BYTES (1ULL << 30)
+/*
+ * A stored stream whose unit is longer starts over in its file here: there is one for
+ * each method, all at a time, in memory beside the file that is sent.
+ */
+#define STORE_BYTES (256ULL << 20)
 #define ANSWERS 4096
 
 struct worker {

@@ -148,7 +148,8 @@ static void run_b_size(struct peer *peer, uint64_t mb, bool streams)
 	struct file f;
 	char cas[48];
 
-	file_make(&f, opt.dir, "zcp-bench-study", room(mb));
+	/* In smoke too it is sent more than once. */
+	file_make(&f, opt.dir, "zcp-bench-study", room(opt.smoke ? mb / 2 : mb));
 	like.file = &f;
 	for (int store = 0; store < 2; store++) {
 		like.mode = modes[store];

@@ -39,7 +39,8 @@ static void send_once(struct stream *s)
 {
 	const struct transfer *t = s->t;
 	uint64_t piece = t->piece ? t->piece : UINT64_MAX;
-	uint64_t off = s->off, left = t->part[s->nr];
+	/* A part may begin after the end of a file that is sent more than once. */
+	uint64_t off = s->off % t->file->size, left = t->part[s->nr];
 	uint64_t n;
 
 	/* It sends one block by itself. */
