@@ -11,7 +11,8 @@
 
 #define ZNOCACHE_CHUNK	256		/* pages looked at together */
 #define ZNOCACHE_STEP	(1024 * 1024)	/* acknowledged bytes between attempts */
-#define ZNOCACHE_TRIES	16		/* then the pages are somebody else's */
+#define ZNOCACHE_TRIES	16		/* then others may have the room */
+#define ZNOCACHE_SPREAD	8		/* attempts while as many bytes again are sent */
 #define ZNOCACHE_LINGER	max(HZ / 10, 1)
 
 /**
@@ -83,22 +84,39 @@ out:
 	return min(index, end);
 }
 
+/* Forget the oldest pages that have been held for long: they are somebody else's. */
+static bool znocache_give_up(struct znocache *nc)
+{
+	u32 i;
+
+	for (i = 0; i < nc->nr; i++) {
+		if (nc->runs[i].tries < ZNOCACHE_TRIES)
+			continue;
+		nc->nr--;
+		memmove(&nc->runs[i], &nc->runs[i + 1],
+			(nc->nr - i) * sizeof(nc->runs[0]));
+		return true;
+	}
+	return false;
+}
+
 /*
- * Note pages that are about to be brought in. False when there is no room: so
- * many runs are in flight that it is better to wait.
+ * Note pages that are about to be brought in. Those that follow each other have
+ * an end of their own as long as there is room. False when there is none.
  */
 static bool znocache_note(struct znocache *nc, struct file *file, pgoff_t start,
 			  pgoff_t end, u64 mark)
 {
 	struct znorun *last = nc->nr ? &nc->runs[nc->nr - 1] : NULL;
+	bool full = nc->nr == ZNOCACHE_RUNS;
 
-	if (last && last->file == file && last->end == start &&
-	    end - last->start <= ZNOCACHE_CHUNK) {
+	if (last && last->file == file && last->end == start && !last->tries &&
+	    (full || end - last->start <= ZNOCACHE_CHUNK)) {
 		last->end = end;
 		last->mark = mark;
 		return true;
 	}
-	if (nc->nr == ZNOCACHE_RUNS)
+	if (full && !znocache_give_up(nc))
 		return false;
 	nc->runs[nc->nr++] = (struct znorun){
 		.file = file, .start = start, .end = end, .mark = mark,
@@ -229,6 +247,30 @@ static bool znorun_drop(struct znorun *run, u64 *dropped)
 	return all;
 }
 
+/*
+ * Some pages of a run could not be dropped. The more they are the later they are
+ * looked at again, so that it costs as much for each byte sent as for few.
+ */
+static void znorun_wait(struct znorun *run, u64 acked)
+{
+	u64 bytes = (u64)(run->end - run->start) << PAGE_SHIFT;
+
+	run->tries++;
+	run->again = acked + max_t(u64, bytes / ZNOCACHE_SPREAD, ZNOCACHE_STEP);
+}
+
+/* Two that follow each other and wait become one, so that there is room. */
+static bool znorun_merge(struct znorun *last, const struct znorun *run)
+{
+	if (!last->tries || !run->tries || last->file != run->file ||
+	    last->end != run->start)
+		return false;
+	last->end = run->end;
+	last->mark = run->mark;
+	last->tries = min(last->tries, run->tries);
+	return true;
+}
+
 /**
  * znocache_drop() - Drop what is not needed any more
  * @nc: the account
@@ -236,8 +278,8 @@ static bool znorun_drop(struct znorun *run, u64 *dropped)
  * @all: the job ends: try whatever is left
  *
  * A page may still be in use when its bytes have been acknowledged: a receiver
- * on this machine has not read them, or the NIC has not reported the packet.
- * It is tried again with the next ones.
+ * on this machine has not read them, which may be all that its buffer takes, or the
+ * NIC has not reported the packet. It is tried again with those that follow.
  */
 void znocache_drop(struct znocache *nc, u64 acked, bool all)
 {
@@ -250,22 +292,16 @@ void znocache_drop(struct znocache *nc, u64 acked, bool all)
 	nc->tried = acked;
 	for (i = 0; i < nc->nr; i++) {
 		struct znorun *run = &nc->runs[i];
-		struct znorun *last = kept ? &nc->runs[kept - 1] : NULL;
 
-		if (all || run->mark <= acked) {
-			if (znorun_drop(run, &dropped) ||
-			    (++run->tries >= ZNOCACHE_TRIES && !all))
+		if (all || max(run->mark, run->again) <= acked) {
+			if (znorun_drop(run, &dropped))
 				continue;
-			/* Two that wait become one, so that there is room. */
-			if (last && last->tries && last->file == run->file &&
-			    last->end == run->start) {
-				last->end = run->end;
-				last->mark = run->mark;
-				continue;
-			}
+			znorun_wait(run, acked);
+			cond_resched();
 		}
+		if (kept && znorun_merge(&nc->runs[kept - 1], run))
+			continue;
 		nc->runs[kept++] = *run;
-		cond_resched();
 	}
 	nc->nr = kept;
 	WRITE_ONCE(nc->dropped, nc->dropped + dropped);

@@ -19,13 +19,16 @@
  * @start: the first
  * @end: the one after the last
  * @mark: when so many bytes of the job are acknowledged they are not needed
- * @tries: how often some of them could not be dropped
+ * @again: acknowledged bytes of the job at which to try again, when some of them
+ *	could not be dropped; else 0
+ * @tries: how often that was
  */
 struct znorun {
 	struct file *file;
 	pgoff_t start;
 	pgoff_t end;
 	u64 mark;
+	u64 again;
 	u32 tries;
 };
 

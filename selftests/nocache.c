@@ -210,6 +210,74 @@ TEST_F_TIMEOUT(nocache, what_others_use_stays, 240)
 	munmap((void *)map, used * ZT_PAGE);
 }
 
+/*
+ * A receiver on this machine holds pages as long as it has not read them, which is
+ * long after they were acknowledged when its buffer is large.
+ */
+static void transfer_late(struct __test_metadata *_metadata, FIXTURE_DATA(nocache) *self,
+			  uint64_t held)
+{
+	int listener, rcvbuf = 2 * LEN;
+	struct zcp_status status;
+	struct zcp_segment seg;
+	struct zcp_event event;
+	struct zt_sink sink;
+	struct zcp_job job;
+	uint64_t id;
+
+	listener = zt_listen(AF_INET, 0);
+	zt_need(!setsockopt(listener, SOL_SOCKET, SO_RCVBUFFORCE, &rcvbuf, sizeof(rcvbuf)));
+	zt_connect_to(&self->conn, listener, 0);
+	close(listener);
+	self->link = zt_link(self->ctx, self->conn.tx);
+	seg = zt_range(self->file, 0, LEN);
+	job = zt_job(self->link, &seg, 1);
+	job.flags = ZCP_JOB_NOCACHE;
+	/* So that the receiver can have read everything when it ends. */
+	job.rate = 24 * ZT_MIB;
+	id = zt_submit(self->ctx, &job);
+	do {
+		zt_sleep_ms(10);
+		ASSERT_EQ(0, zt_status(self->ctx, id, &status));
+	} while (status.bytes_acked < held);
+	EXPECT_GE(resident(self->file, 0, PAGES), held / ZT_PAGE);
+	zt_sink_count(&sink, self->conn.rx);
+	zt_event(self->ctx, &event);
+	EXPECT_EQ(id, event.job);
+	EXPECT_EQ(LEN, event.bytes_acked);
+	EXPECT_EQ(0, shutdown(self->conn.tx, SHUT_WR));
+	zt_sink_join(&sink);
+	EXPECT_EQ(LEN, sink.len);
+	zt_sink_free(&sink);
+}
+
+TEST_F_TIMEOUT(nocache, held_by_a_late_receiver, 240)
+{
+	if (!self->mounted)
+		return;
+	ASSERT_EQ(0, zt_run("echo 3 >/proc/sys/vm/drop_caches"));
+	transfer_late(_metadata, self, 30 * ZT_MIB);
+	EXPECT_LE(resident(self->file, 0, PAGES), STRAY)
+		TH_LOG("%u pages are left", resident(self->file, 0, PAGES));
+}
+
+/* More pieces than a job can keep account of: those that were there stay. */
+TEST_F_TIMEOUT(nocache, held_in_many_pieces, 240)
+{
+	const size_t step = 32;
+	size_t i;
+
+	if (!self->mounted)
+		return;
+	ASSERT_EQ(0, zt_run("echo 3 >/proc/sys/vm/drop_caches"));
+	for (i = 0; i < PAGES; i += step)
+		make_resident(self->file, i, 1);
+	ASSERT_EQ((PAGES + step - 1) / step, resident(self->file, 0, PAGES));
+	transfer_late(_metadata, self, 30 * ZT_MIB);
+	for (i = 0; i < PAGES; i += step)
+		EXPECT_EQ(1, resident(self->file, i, 1));
+}
+
 /* What was read ahead and never sent goes as well. */
 TEST_F_TIMEOUT(nocache, cancelled, 240)
 {
