@@ -27,6 +27,7 @@ FIXTURE(pool) {
 	struct zcp_pool *pool;
 	struct zcp_msg *msg;
 	struct zcp_msg_link *link;
+	uint32_t linger_us;
 };
 
 /* A pool, a messenger and a link to self->conn. */
@@ -36,6 +37,7 @@ static void begin(FIXTURE_DATA(pool) *self, uint32_t pool_flags, uint32_t msg_fl
 	struct zcp_pool_opts p = { .size = sizeof(p), .limit = limit, .flags = pool_flags };
 	struct zcp_msg_opts m = {
 		.size = sizeof(m), .threshold = 16 * ZT_KIB, .window = window, .flags = msg_flags,
+		.linger_us = self->linger_us,
 	};
 
 	zt_need(!zcp_pool_open(&self->pool, &p));
@@ -189,6 +191,86 @@ TEST_F_TIMEOUT(pool, order_by_reference, 240)
 	EXPECT_GT(msg_stats(self->msg).referenced, 50);
 	EXPECT_EQ(0, msg_stats(self->msg).failed);
 	EXPECT_EQ(0, pool_stats(self->pool).renewed);
+}
+
+/* Nobody flushes: each message leaves in time, and in its turn. */
+TEST_F_TIMEOUT(pool, order_of_those_that_linger, 240)
+{
+	self->linger_us = 2000;
+	begin(self, 0, 0, 0, 0);
+	mixed(_metadata, self->pool, self->link, self->conn.rx, 3, 1000);
+	EXPECT_EQ(1000, msg_stats(self->msg).messages);
+	EXPECT_GT(1000, msg_stats(self->msg).jobs);
+}
+
+static bool arrived(int fd, int ms)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+
+	return poll(&pfd, 1, ms) == 1;
+}
+
+/* Half of the time at least a message waits, and then it needs nobody. */
+TEST_F_TIMEOUT(pool, lingers, 240)
+{
+	struct zt_sink sink;
+	uint64_t jobs;
+	void *buf;
+
+	self->linger_us = 600000;
+	begin(self, 0, ZCP_MSG_LOCAL, 0, 0);
+	zt_need(!zcp_pool_alloc(self->pool, 20000, &buf));
+	zt_pattern(buf, 6, 0, 20000);
+	ASSERT_EQ(0, zcp_send_msg(self->link, buf, 20000, 0));
+	zt_need(!zcp_pool_alloc(self->pool, 100, &buf));
+	zt_pattern(buf, 6, 20000, 100);
+	ASSERT_EQ(0, zcp_send_msg(self->link, buf, 100, 0));
+	EXPECT_FALSE(arrived(self->conn.rx, 150));
+	EXPECT_EQ(0, msg_stats(self->msg).jobs);
+	zt_sink_start(&sink, self->conn.rx, 20100);
+	zt_sink_join(&sink);
+	EXPECT_EQ(20100, sink.len);
+	EXPECT_EQ(-1, zt_mismatch(sink.buf, 20100, 6, 0));
+	zt_sink_free(&sink);
+	EXPECT_EQ(1, msg_stats(self->msg).jobs);
+	/* Who knows that nothing follows need not wait. */
+	ASSERT_EQ(0, zcp_send_msg(self->link, "x", 1, 0));
+	ASSERT_EQ(0, zcp_msg_flush(self->link));
+	EXPECT_TRUE(arrived(self->conn.rx, 150));
+	/* Nor does what is enough for a submission. */
+	jobs = msg_stats(self->msg).jobs;
+	zt_sink_count(&sink, self->conn.rx);
+	for (int i = 0; i < 9; i++) {
+		zt_need(!zcp_pool_alloc(self->pool, 65536, &buf));
+		ASSERT_EQ(0, zcp_send_msg(self->link, buf, 65536, 0));
+	}
+	EXPECT_EQ(jobs + 1, msg_stats(self->msg).jobs);
+	EXPECT_EQ(0, zcp_msg_wait(self->link, -1));
+	zt_need(!shutdown(self->conn.tx, SHUT_WR));
+	zt_sink_join(&sink);
+	EXPECT_EQ(1 + 9 * 65536, sink.len);
+	zt_sink_free(&sink);
+}
+
+/* The connection ends while messages wait: the next call says so. */
+TEST_F_TIMEOUT(pool, peer_resets_while_they_linger, 240)
+{
+	void *buf;
+	int ret = 0;
+
+	self->linger_us = 100000;
+	begin(self, 0, ZCP_MSG_LOCAL, 0, 0);
+	zt_need(!zcp_pool_alloc(self->pool, 20000, &buf));
+	ASSERT_EQ(0, zcp_send_msg(self->link, buf, 20000, 0));
+	zt_reset(self->conn.rx);
+	self->conn.rx = -1;
+	for (int i = 0; !ret && i < ZT_PATIENCE * 10; i++) {
+		zt_sleep_ms(100);
+		ret = zcp_send_msg(self->link, "x", 1, 0);
+	}
+	EXPECT_GT(0, ret);
+	EXPECT_EQ(0, pool_stats(self->pool).in_flight);
+	EXPECT_EQ(0, pool_stats(self->pool).outstanding);
 }
 
 struct sender {

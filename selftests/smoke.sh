@@ -63,7 +63,7 @@ check "bulk, by every method" methods bulk read-send-64k read-send-1m mmap-send 
 	msg-zerocopy sendfile splice uring-splice uring-send-zc zcp-xfer zcp-job ceiling
 check "multi" methods multi sendfile zcp-job
 check "small" methods small read-send-64k sendfile zcp-xfer zcp-job
-check "message" methods message send send-batch zcp-xfer zcp-job zcp-auto zcp-auto-more
+check "message" methods message send send-batch zcp-xfer zcp-job zcp-auto zcp-auto-more zcp-auto-linger
 check "many" suite many
 check "study-c" methods study-c malloc malloc-copy reused-buffer pool pool-zerocopy zerocopy \
 	zcp-auto zmq-copy zmq-zerocopy

@@ -19,7 +19,8 @@ extern "C" {
  * by send(2), large ones as jobs, in one order on each link. What it has taken
  * comes back to the pool by itself when the peer's TCP has acknowledged it.
  *
- * Nothing here starts a thread. Who sends or allocates also reads the events
+ * Nothing here starts a thread, unless messages may linger (&struct
+ * zcp_msg_opts). Who sends or allocates also reads the events
  * that give buffers back, whenever it needs some; a program that waits for
  * other things polls zcp_msg_fd() and calls zcp_msg_reap().
  *
@@ -229,7 +230,15 @@ ZCP_API int zcp_pool_get_stats(struct zcp_pool *pool, struct zcp_pool_stats *sta
  *	acknowledged, before zcp_send_msg() waits; 0 for 4 MiB. One message may
  *	always be.
  * @flags: ZCP_MSG_NONBLOCK, ZCP_MSG_LOCAL, or 0.
- * @reserved: Must be 0.
+ * @linger_us: How long a message may wait in the library for others of its link,
+ *	in microseconds, 0 to 1,000,000; 0: not at all. See below. Since 0.8.
+ *
+ * With @linger_us messages of a link leave together, by one system call: when
+ * 512 KiB or 48 buffers have come together, by zcp_msg_flush() or zcp_msg_wait(),
+ * or else by a thread that the messenger has for that, when the first of them has
+ * waited for half of the time at least and all of it at most (and until the
+ * thread runs). It blocks all signals. What goes wrong then is what the next call
+ * for the link returns; and what has not left when the link is removed is lost.
  *
  * Since: 0.3
  */
@@ -239,7 +248,7 @@ struct zcp_msg_opts {
 	uint64_t threshold;
 	uint64_t window;
 	uint32_t flags;
-	uint32_t reserved;
+	uint32_t linger_us;
 };
 
 /**
@@ -277,7 +286,7 @@ struct zcp_msg_stats {
  *
  * It has a context of its own, whose events nobody else reads.
  *
- * Return: 0, or as zcp_ctx_open(); -EPERM in a child.
+ * Return: 0, or as zcp_ctx_open(); -ERANGE for @linger_us; -EPERM in a child.
  * Since: 0.3
  */
 ZCP_API int zcp_msg_open(struct zcp_msg **msg, struct zcp_pool *pool,
@@ -377,7 +386,8 @@ ZCP_API void zcp_msg_link_remove(struct zcp_msg_link *link);
  * back when the peer has acknowledged it.
  *
  * It waits while the window is full, or for room in the send queue; with
- * %ZCP_MSG_NONBLOCK it returns -EAGAIN instead.
+ * %ZCP_MSG_NONBLOCK it returns -EAGAIN instead. With &zcp_msg_opts.linger_us each
+ * message may be kept as with %ZCP_MSG_MORE, but not for longer than that.
  *
  * Return: 0; -EAGAIN at the window, the pool's limit or a limit of the kernel;
  * -EINVAL when @buf is in the pool but not where a buffer begins, or is shorter
@@ -389,7 +399,7 @@ ZCP_API void zcp_msg_link_remove(struct zcp_msg_link *link);
 ZCP_API int zcp_send_msg(struct zcp_msg_link *link, void *buf, size_t len, uint32_t flags);
 
 /**
- * zcp_msg_flush() - Send what was kept for %ZCP_MSG_MORE
+ * zcp_msg_flush() - Send what was kept for %ZCP_MSG_MORE, or lingers
  * @link: The link.
  *
  * Return: 0, or as zcp_send_msg().

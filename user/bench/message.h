@@ -15,8 +15,9 @@ enum message_way {
 	MESSAGE_SEND_BATCH, /* as many as zcp submits at a time, by sendmsg(2) */
 	MESSAGE_XFER,
 	MESSAGE_JOB,
-	MESSAGE_AUTO,	   /* by zcp_send_msg(), one by one */
-	MESSAGE_AUTO_MORE, /* the same, as many as it likes to gather */
+	MESSAGE_AUTO,	     /* by zcp_send_msg(), one by one */
+	MESSAGE_AUTO_MORE,   /* the same, as many as it likes to gather */
+	MESSAGE_AUTO_LINGER, /* one by one, of which each may wait for LINGER_US */
 };
 
 /* Buffers that are used in turn: memory that is a file as well. */

@@ -33,6 +33,8 @@
 #define BATCH_MAX 128
 /* Of zcp_send_msg() in smoke, so that the receiver has read what is used again. */
 #define SMOKE_GATHER 4
+/* How long a message may wait for others. */
+#define LINGER_US 1000
 
 static unsigned int buffers(size_t len)
 {
@@ -230,6 +232,7 @@ void producer_run(struct producer *p)
 		break;
 	case MESSAGE_AUTO:
 	case MESSAGE_AUTO_MORE:
+	case MESSAGE_AUTO_LINGER:
 		run_auto(p, p->way == MESSAGE_AUTO_MORE);
 		break;
 	}
@@ -243,7 +246,8 @@ static bool uses_zcp(const struct producer *p)
 
 static bool uses_messages(const struct producer *p)
 {
-	return p->way == MESSAGE_AUTO || p->way == MESSAGE_AUTO_MORE;
+	return p->way == MESSAGE_AUTO || p->way == MESSAGE_AUTO_MORE ||
+	       p->way == MESSAGE_AUTO_LINGER;
 }
 
 /* Loopback and veth stand for a NIC here: see the head of this file. */
@@ -253,6 +257,7 @@ static void messages_open(struct producer *p, uint64_t threshold)
 		.size = sizeof(opts),
 		.threshold = threshold,
 		.flags = ZCP_MSG_LOCAL,
+		.linger_us = p->way == MESSAGE_AUTO_LINGER ? LINGER_US : 0,
 	};
 	int ret;
 

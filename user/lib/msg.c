@@ -14,6 +14,7 @@
 #include "msg.h"
 
 #define WINDOW_DEFAULT (4 << 20)
+#define LINGER_MAX 1000000
 
 static void msg_free(struct zcp_msg *msg)
 {
@@ -43,8 +44,10 @@ int zcp_msg_open(struct zcp_msg **out, struct zcp_pool *pool, const struct zcp_m
 	ret = zcp_opts_get(&o, sizeof(o), opts);
 	if (ret)
 		return ret;
-	if (o.flags & ~(ZCP_MSG_NONBLOCK | ZCP_MSG_LOCAL) || o.reserved)
+	if (o.flags & ~(ZCP_MSG_NONBLOCK | ZCP_MSG_LOCAL))
 		return -EOPNOTSUPP;
+	if (o.linger_us > LINGER_MAX)
+		return -ERANGE;
 	if (!pool_is_ours(pool))
 		return -EPERM;
 	msg = calloc(1, sizeof(*msg));
@@ -62,11 +65,18 @@ int zcp_msg_open(struct zcp_msg **out, struct zcp_pool *pool, const struct zcp_m
 	msg->threshold = o.threshold > pool->page ? o.threshold : pool->page;
 	msg->window = o.window ? o.window : WINDOW_DEFAULT;
 	msg->flags = o.flags;
+	msg->linger_us = o.linger_us;
 	pthread_mutex_init(&msg->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&msg->cond, &attr);
+	pthread_cond_init(&msg->linger_cond, &attr);
 	pthread_condattr_destroy(&attr);
+	ret = msg_linger_start(msg);
+	if (ret) {
+		msg_free(msg);
+		return ret;
+	}
 	msg->reaper.reap = msg_reap;
 	pool_add_reaper(pool, &msg->reaper);
 	*out = msg;
@@ -77,6 +87,8 @@ void zcp_msg_close(struct zcp_msg *msg)
 {
 	if (!msg)
 		return;
+	if (pool_is_ours(msg->pool))
+		msg_linger_stop(msg);
 	while (msg->links)
 		zcp_msg_link_remove(msg->links);
 	if (pool_is_ours(msg->pool))
@@ -164,6 +176,7 @@ void zcp_msg_link_remove(struct zcp_msg_link *link)
 		return;
 	msg = link->msg;
 	if (pool_is_ours(msg->pool)) {
+		msg_linger_forget(link);
 		msg_gathered_drop(link);
 		zcp_link_remove(msg->ctx, link->id, NULL);
 		/* Each has its event now. */

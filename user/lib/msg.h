@@ -5,6 +5,8 @@
 #ifndef LIBZCP_MSG_H
 #define LIBZCP_MSG_H
 
+#include <sys/queue.h>
+
 #include "slab.h"
 
 /* Segments of a job, and its bytes, when messages are gathered. */
@@ -25,6 +27,8 @@ struct flight {
 	void *buf[BATCH];
 };
 
+TAILQ_HEAD(linger_list, zcp_msg_link);
+
 struct zcp_msg {
 	struct reaper reaper; /* first */
 	struct zcp_pool *pool;
@@ -36,10 +40,19 @@ struct zcp_msg {
 	/* One thread at a time reads events; the others wait for it to have some. */
 	pthread_cond_t cond;
 	bool reading;
-	uint64_t open, jobs, failed;
+	uint64_t open; /* written under the lock, read without */
+	uint64_t jobs, failed;
 	struct flight *unused;
 	struct zcp_msg_link *links;
 	struct zcp_msg_stats gone; /* of links that were removed */
+
+	/* The thread that sends what has waited long enough; none when linger_us is 0. */
+	uint32_t linger_us;
+	pthread_t thread;
+	pthread_cond_t linger_cond; /* for it: a link has been listed, or the end */
+	struct linger_list lingering;
+	struct zcp_msg_link *looked_at; /* not in the list, its lock is the thread's */
+	bool ending;
 };
 
 struct zcp_msg_link {
@@ -60,14 +73,32 @@ struct zcp_msg_link {
 	size_t staged;	       /* bytes in it */
 	uint64_t unlooked;     /* bytes of buffers that went since events were looked at */
 	bool begun;	       /* its first bytes have been sent: it cannot be undone */
+	bool listed;	       /* in zcp_msg.lingering, or looked at */
+	uint64_t batch;	       /* counts what is gathered */
+	uint64_t seen;	       /* the batch that the thread has found here */
 	struct zcp_segment segment[BATCH];
 	uint64_t messages, bytes, copied, referenced;
+
+	TAILQ_ENTRY(zcp_msg_link) linger; /* under zcp_msg.lock */
 };
 
 /* --- msg_send.c --- */
 
 /* What was gathered is lost, and its buffers are in the pool. */
 void msg_gathered_drop(struct zcp_msg_link *link);
+/* With zcp_msg_link.lock. */
+bool msg_has_gathered(const struct zcp_msg_link *link);
+/* Sends what is gathered as far as the kernel takes it without waiting. */
+void msg_flush_now(struct zcp_msg_link *link);
+
+/* --- msg_linger.c --- */
+
+int msg_linger_start(struct zcp_msg *msg);
+void msg_linger_stop(struct zcp_msg *msg);
+/* With zcp_msg_link.lock: something is gathered, which the thread is to send in time. */
+void msg_linger(struct zcp_msg_link *link);
+/* The link is about to be removed. */
+void msg_linger_forget(struct zcp_msg_link *link);
 
 /* --- msg_event.c --- */
 

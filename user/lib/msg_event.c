@@ -50,7 +50,7 @@ void flight_count(struct zcp_msg_link *link, const struct flight *f)
 	struct zcp_msg *msg = link->msg;
 
 	pthread_mutex_lock(&msg->lock);
-	msg->open++;
+	__atomic_store_n(&msg->open, msg->open + 1, __ATOMIC_RELAXED);
 	msg->jobs++;
 	__atomic_store_n(&link->unacked, link->unacked + f->held, __ATOMIC_RELAXED);
 	__atomic_store_n(&link->open, link->open + 1, __ATOMIC_RELEASE);
@@ -59,7 +59,7 @@ void flight_count(struct zcp_msg_link *link, const struct flight *f)
 
 static void uncount_locked(struct zcp_msg_link *link, const struct flight *f)
 {
-	link->msg->open--;
+	__atomic_store_n(&link->msg->open, link->msg->open - 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&link->unacked, link->unacked - f->held, __ATOMIC_RELAXED);
 	__atomic_store_n(&link->open, link->open - 1, __ATOMIC_RELEASE);
 }

@@ -39,6 +39,11 @@ static uint32_t gathered(const struct zcp_msg_link *link)
 	return link->flight ? link->flight->nr : 0;
 }
 
+bool msg_has_gathered(const struct zcp_msg_link *link)
+{
+	return gathered(link);
+}
+
 static void add_segment(struct zcp_msg_link *link, void *buf, size_t from, size_t len)
 {
 	struct zcp_pool *pool = link->msg->pool;
@@ -320,6 +325,8 @@ static int gather(struct zcp_msg_link *link, const struct message *m, size_t fro
 
 	if (!gathering(link))
 		return -ENOMEM;
+	if (!gathered(link))
+		link->batch++;
 	if (m->owned && ((m->pages && m->len > STAGE_MAX) || alone || from)) {
 		if (!m->pages)
 			link->flight->copied = true;
@@ -447,7 +454,7 @@ int zcp_send_msg(struct zcp_msg_link *link, void *buf, size_t len, uint32_t flag
 	pool = link->msg->pool;
 	if (!pool_is_ours(pool))
 		return -EPERM;
-	m.more = flags & ZCP_MSG_MORE;
+	m.more = flags & ZCP_MSG_MORE || link->msg->linger_us;
 	m.wait = !((flags | link->msg->flags) & ZCP_MSG_NONBLOCK);
 	m.owned = pool_has(pool, buf);
 	if (m.owned) {
@@ -463,19 +470,25 @@ int zcp_send_msg(struct zcp_msg_link *link, void *buf, size_t len, uint32_t flag
 	}
 	pthread_mutex_lock(&link->lock);
 	ret = send_message(link, &m);
+	if (link->msg->linger_us && gathered(link))
+		msg_linger(link);
 	pthread_mutex_unlock(&link->lock);
 	errno = saved;
 	return ret;
 }
 
-static int flush_all(struct zcp_msg_link *link)
+static int flush_all(struct zcp_msg_link *link, bool wait)
 {
-	bool wait = !(link->msg->flags & ZCP_MSG_NONBLOCK);
 	int ret = -link_error(link);
 
 	if (!ret)
 		ret = flush(link, wait);
 	return !ret || is_passing(ret) ? ret : broken(link, -ret);
+}
+
+void msg_flush_now(struct zcp_msg_link *link)
+{
+	flush_all(link, false);
 }
 
 int zcp_msg_flush(struct zcp_msg_link *link)
@@ -488,7 +501,7 @@ int zcp_msg_flush(struct zcp_msg_link *link)
 	if (!pool_is_ours(link->msg->pool))
 		return -EPERM;
 	pthread_mutex_lock(&link->lock);
-	ret = flush_all(link);
+	ret = flush_all(link, !(link->msg->flags & ZCP_MSG_NONBLOCK));
 	pthread_mutex_unlock(&link->lock);
 	errno = saved;
 	return ret;

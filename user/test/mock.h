@@ -12,12 +12,13 @@
 
 #define MAX_LINKS 16
 #define MAX_JOBS 64
-#define MAX_SEGMENTS 8
+#define MAX_SEGMENTS 64
 
 struct job {
 	struct zcp_status status;
 	struct zcp_segment segments[MAX_SEGMENTS];
 	bool used;
+	bool ended; /* its place may be taken */
 	bool cancel;
 };
 

@@ -234,6 +234,33 @@ static struct job *next_job(struct ctx *ctx)
 	return next;
 }
 
+/* Its files are closed; its status can still be asked for. */
+static void job_end(struct job *job)
+{
+	for (__u32 i = 0; i < job->status.nr_segments; i++)
+		if (job->segments[i].type == ZCP_SEGMENT_FILE)
+			syscall(SYS_close, job->segments[i].fd);
+	job->ended = true;
+}
+
+/* For a new job: a place that nobody has, or that of the job that ended long ago. */
+static struct job *job_place(struct ctx *ctx)
+{
+	struct job *place = NULL;
+
+	for (int i = 0; i < MAX_JOBS; i++) {
+		struct job *job = &ctx->jobs[i];
+
+		if (!job->used)
+			return job;
+		if (!job->ended)
+			continue;
+		if (!place || job->status.job < place->status.job)
+			place = job;
+	}
+	return place;
+}
+
 void *mock_worker(void *arg)
 {
 	struct ctx *ctx = arg;
@@ -256,6 +283,7 @@ void *mock_worker(void *arg)
 		job->status.state = !error		  ? ZCP_STATE_DONE
 				    : error == -ECANCELED ? ZCP_STATE_CANCELLED
 							  : ZCP_STATE_FAILED;
+		job_end(job);
 		put_event(ctx, job);
 	}
 	pthread_mutex_unlock(&mock_lock);
@@ -325,6 +353,7 @@ static int accept_job(struct ctx *ctx, void *arg, struct zcp_submit *reply)
 {
 	size_t first = offsetof(struct zcp_job, rate);
 	struct zcp_job in = { 0 };
+	struct job *job;
 	int error;
 
 	error = copy_in(&in, can(ZCP_FEATURE_RATE) ? sizeof(in) : first, first, arg);
@@ -344,53 +373,49 @@ static int accept_job(struct ctx *ctx, void *arg, struct zcp_submit *reply)
 		reply->reason = mock_setting("ZCP_MOCK_REASON", 0);
 		return -EOPNOTSUPP;
 	}
-	for (int i = 0; i < MAX_JOBS; i++) {
-		struct job *job = &ctx->jobs[i];
-
-		if (job->used)
-			continue;
-		memset(job, 0, sizeof(*job));
-		memcpy(job->segments, (void *)(uintptr_t)in.segments,
-		       in.nr_segments * sizeof(struct zcp_segment));
-		for (__u32 s = 0; s < in.nr_segments; s++) {
-			struct zcp_segment *seg = &job->segments[s];
-			char *copy;
-
-			if (seg->type == ZCP_SEGMENT_FILE) {
-				off_t end = lseek(seg->fd, 0, SEEK_END);
-
-				if (end < 0)
-					return -errno;
-				seg->fd = syscall(SYS_fcntl, seg->fd, F_DUPFD_CLOEXEC, 3);
-				job->status.bytes_total += seg->flags & ZCP_SEGMENT_TO_EOF
-								   ? end - seg->addr
-								   : seg->len;
-				continue;
-			}
-			if (seg->len > MAX_INLINE)
-				return -EINVAL;
-			copy = malloc(seg->len + 1);
-			memcpy(copy, (void *)(uintptr_t)seg->addr, seg->len);
-			seg->addr = (uintptr_t)copy;
-			job->status.bytes_total += seg->len;
-		}
-		job->used = true;
-		job->status.job = ++last_job;
-		job->status.user_data = in.user_data;
-		job->status.link = in.link;
-		job->status.mode = in.mode;
-		job->status.complete = in.complete;
-		job->status.nr_segments = in.nr_segments;
-		job->status.job_flags = in.flags;
-		job->status.rate = in.rate;
-		job->status.submit_ns = now_ns();
-		job->status.state = ZCP_STATE_QUEUED;
-		in.id = last_job;
-		copy_out(arg, &in, sizeof(in));
-		return 0;
+	job = job_place(ctx);
+	if (!job) {
+		reply->limit = ZCP_LIMIT_JOBS;
+		return -EAGAIN;
 	}
-	reply->limit = ZCP_LIMIT_JOBS;
-	return -EAGAIN;
+	memset(job, 0, sizeof(*job));
+	memcpy(job->segments, (void *)(uintptr_t)in.segments,
+	       in.nr_segments * sizeof(struct zcp_segment));
+	for (__u32 s = 0; s < in.nr_segments; s++) {
+		struct zcp_segment *seg = &job->segments[s];
+		char *copy;
+
+		if (seg->type == ZCP_SEGMENT_FILE) {
+			off_t end = lseek(seg->fd, 0, SEEK_END);
+
+			if (end < 0)
+				return -errno;
+			seg->fd = syscall(SYS_fcntl, seg->fd, F_DUPFD_CLOEXEC, 3);
+			job->status.bytes_total +=
+				seg->flags & ZCP_SEGMENT_TO_EOF ? end - seg->addr : seg->len;
+			continue;
+		}
+		if (seg->len > MAX_INLINE)
+			return -EINVAL;
+		copy = malloc(seg->len + 1);
+		memcpy(copy, (void *)(uintptr_t)seg->addr, seg->len);
+		seg->addr = (uintptr_t)copy;
+		job->status.bytes_total += seg->len;
+	}
+	job->used = true;
+	job->status.job = ++last_job;
+	job->status.user_data = in.user_data;
+	job->status.link = in.link;
+	job->status.mode = in.mode;
+	job->status.complete = in.complete;
+	job->status.nr_segments = in.nr_segments;
+	job->status.job_flags = in.flags;
+	job->status.rate = in.rate;
+	job->status.submit_ns = now_ns();
+	job->status.state = ZCP_STATE_QUEUED;
+	in.id = last_job;
+	copy_out(arg, &in, sizeof(in));
+	return 0;
 }
 
 static int do_submit(struct ctx *ctx, void *arg)

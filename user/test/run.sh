@@ -44,6 +44,7 @@ for program in "$@"; do
 	case $program in
 	*/lib) suite lib env LD_LIBRARY_PATH=lib LD_PRELOAD="$PWD/$OBJ/test/mock.so" "$program" ;;
 	*/pool-asan) suite pool-asan env ASAN_OPTIONS=handle_segv=0:handle_abort=0 "$program" 20000 ;;
+	*/msg-tsan) suite msg-tsan "$program" 100 ;;
 	*/pool-tsan) suite pool-tsan env TSAN_OPTIONS=handle_segv=0:handle_abort=0 "$program" 20000 ;;
 	*) suite "$(basename "$program")" "$program" ;;
 	esac

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Messengers under threads, with the stand-in for /dev/zcp. Built with what finds
+ * races and bad accesses, which no test kernel's user space has.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <zcp/pool.h>
+
+#include "tap.h"
+
+/* The race finder does not support children that have threads to forget. */
+#ifdef __SANITIZE_THREAD__
+#define CAN_FORK 0
+#else
+#define CAN_FORK 1
+#endif
+
+#define LINKS 3
+#define SENDERS 2 /* of each link */
+#define LONGEST 100000
+
+/* What each message begins with; the rest of it is the serial number's last byte. */
+struct head {
+	uint32_t len, sender, serial;
+};
+
+struct stream {
+	struct zcp_pool *pool;
+	struct zcp_msg_link *link;
+	int tx, rx;
+	uint32_t messages; /* that are wanted */
+	bool good;
+	pthread_t thread;
+};
+
+struct sender {
+	struct stream *stream;
+	uint32_t id, count;
+	bool failed;
+	pthread_t thread;
+};
+
+static void need(int good, const char *what)
+{
+	if (good)
+		return;
+	perror(what);
+	exit(2);
+}
+
+static void connect_pair(int *tx, int *rx)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET };
+	socklen_t len = sizeof(addr);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	need(!bind(fd, (struct sockaddr *)&addr, sizeof(addr)) && !listen(fd, 1) &&
+		     !getsockname(fd, (struct sockaddr *)&addr, &len),
+	     "listen");
+	*tx = socket(AF_INET, SOCK_STREAM, 0);
+	need(!connect(*tx, (struct sockaddr *)&addr, sizeof(addr)), "connect");
+	*rx = accept(fd, NULL, NULL);
+	need(*rx >= 0, "accept");
+	close(fd);
+}
+
+static struct zcp_msg *open_msg(struct zcp_pool *pool, uint32_t linger_us)
+{
+	struct zcp_msg_opts opts = {
+		.size = sizeof(opts),
+		.threshold = 16 << 10,
+		.linger_us = linger_us,
+		.flags = ZCP_MSG_LOCAL,
+	};
+	struct zcp_msg *msg;
+
+	need(!zcp_msg_open(&msg, pool, &opts), "zcp_msg_open");
+	return msg;
+}
+
+static bool get(int fd, void *to, size_t len)
+{
+	return recv(fd, to, len, MSG_WAITALL) == (ssize_t)len;
+}
+
+/* Each sender's messages come whole and in their order. */
+static void *receiver(void *arg)
+{
+	uint32_t serial[SENDERS] = { 0 };
+	struct stream *s = arg;
+	struct head h;
+	char *rest;
+
+	rest = malloc(LONGEST);
+	need(!!rest, "malloc");
+	s->good = true;
+	for (uint32_t i = 0; i < s->messages && s->good; i++) {
+		s->good = get(s->rx, &h, sizeof(h)) && h.len >= sizeof(h) && h.len <= LONGEST &&
+			  h.sender < SENDERS && h.serial == serial[h.sender];
+		if (!s->good)
+			break;
+		serial[h.sender]++;
+		h.len -= sizeof(h);
+		s->good = !h.len || get(s->rx, rest, h.len);
+		for (uint32_t k = 0; k < h.len && s->good; k++)
+			s->good = rest[k] == (char)h.serial;
+	}
+	free(rest);
+	return NULL;
+}
+
+static size_t random_len(unsigned int *seed)
+{
+	static const size_t most[] = { 40, 3000, 20000, LONGEST - sizeof(struct head) };
+
+	return sizeof(struct head) + rand_r(seed) % most[rand_r(seed) % 4];
+}
+
+static void *sender(void *arg)
+{
+	struct sender *s = arg;
+	unsigned int seed = s->id + 1;
+	void *buf;
+	int ret;
+
+	for (uint32_t i = 0; i < s->count && !s->failed; i++) {
+		struct head h = { .sender = s->id, .serial = i };
+
+		h.len = random_len(&seed);
+		while ((ret = zcp_pool_alloc(s->stream->pool, h.len, &buf)) == -EAGAIN)
+			usleep(100);
+		need(!ret, "zcp_pool_alloc");
+		memset(buf, (char)i, h.len);
+		memcpy(buf, &h, sizeof(h));
+		s->failed = zcp_send_msg(s->stream->link, buf, h.len, i % 5 ? 0 : ZCP_MSG_MORE);
+		if (i % 50 == 49)
+			usleep(2000);
+	}
+	return NULL;
+}
+
+/* Several threads send on each of several links: nobody flushes but the messenger. */
+static void test_threads(uint32_t linger_us, uint32_t count, const char *name)
+{
+	struct sender senders[LINKS * SENDERS] = { 0 };
+	struct stream streams[LINKS] = { 0 };
+	struct zcp_pool *pool;
+	struct zcp_msg *msg;
+	bool good = true;
+
+	need(!zcp_pool_open(&pool, NULL), "zcp_pool_open");
+	msg = open_msg(pool, linger_us);
+	for (int i = 0; i < LINKS; i++) {
+		struct stream *s = &streams[i];
+
+		s->pool = pool;
+		s->messages = SENDERS * count;
+		connect_pair(&s->tx, &s->rx);
+		need(!zcp_msg_link_add(msg, s->tx, &s->link), "zcp_msg_link_add");
+		need(!pthread_create(&s->thread, NULL, receiver, s), "thread");
+	}
+	for (int i = 0; i < LINKS * SENDERS; i++) {
+		senders[i] = (struct sender){ .stream = &streams[i / SENDERS], .count = count };
+		senders[i].id = i % SENDERS;
+		need(!pthread_create(&senders[i].thread, NULL, sender, &senders[i]), "thread");
+	}
+	for (int i = 0; i < LINKS * SENDERS; i++) {
+		pthread_join(senders[i].thread, NULL);
+		good &= !senders[i].failed;
+	}
+	for (int i = 0; i < LINKS; i++) {
+		/* Without a thread that does it, what was kept last is to be sent. */
+		if (!linger_us)
+			good &= !zcp_msg_flush(streams[i].link);
+		pthread_join(streams[i].thread, NULL);
+		good &= streams[i].good;
+		zcp_msg_link_remove(streams[i].link);
+		close(streams[i].tx);
+		close(streams[i].rx);
+	}
+	ok(good, name);
+	zcp_msg_close(msg);
+	ok(!zcp_pool_close(pool), "every buffer came back");
+}
+
+static bool arrives(int fd, int ms)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+
+	return poll(&pfd, 1, ms) == 1;
+}
+
+/* Links and messengers go while messages wait and the thread is about to send them. */
+static void test_ends(void)
+{
+	struct zcp_msg_link *link[2];
+	struct zcp_pool *pool;
+	struct zcp_msg *msg;
+	int tx, rx, sent = 0;
+
+	need(!zcp_pool_open(&pool, NULL), "zcp_pool_open");
+	for (int i = 0; i < 60; i++) {
+		msg = open_msg(pool, 1 + i % 6 * 400);
+		connect_pair(&tx, &rx);
+		need(!zcp_msg_link_add(msg, tx, &link[0]), "zcp_msg_link_add");
+		need(!zcp_msg_link_add(msg, tx, &link[1]), "zcp_msg_link_add");
+		need(!zcp_send_msg(link[0], "some", 4, 0), "zcp_send_msg");
+		need(!zcp_send_msg(link[1], "more", 4, 0), "zcp_send_msg");
+		usleep(i % 4 * 500);
+		zcp_msg_link_remove(link[i % 2]);
+		if (i % 3)
+			zcp_msg_link_remove(link[!(i % 2)]);
+		zcp_msg_close(msg);
+		sent += arrives(rx, 0);
+		close(tx);
+		close(rx);
+	}
+	ok(sent > 0 && sent < 60, "a link or messenger ends, before its messages leave or after");
+	ok(!zcp_pool_close(pool), "every buffer came back");
+}
+
+/* A child has no such thread, and waits for none. */
+static void test_fork(void)
+{
+	struct zcp_msg_link *link;
+	struct zcp_pool *pool;
+	struct zcp_msg *msg;
+	int tx, rx, status;
+	pid_t pid;
+
+	need(!zcp_pool_open(&pool, NULL), "zcp_pool_open");
+	msg = open_msg(pool, 500000);
+	connect_pair(&tx, &rx);
+	need(!zcp_msg_link_add(msg, tx, &link), "zcp_msg_link_add");
+	need(!zcp_send_msg(link, "some", 4, 0), "zcp_send_msg");
+	fflush(NULL);
+	pid = fork();
+	if (!pid) {
+		alarm(20);
+		status =
+			zcp_send_msg(link, "more", 4, 0) != -EPERM || zcp_msg_flush(link) != -EPERM;
+		zcp_msg_close(msg);
+		_exit(zcp_pool_close(pool) || status);
+	}
+	ok(waitpid(pid, &status, 0) == pid && !status, "a child closes what it inherited");
+	ok(arrives(rx, 20000), "and the parent's message leaves by itself");
+	zcp_msg_close(msg);
+	zcp_pool_close(pool);
+	close(tx);
+	close(rx);
+}
+
+int main(int argc, char **argv)
+{
+	uint32_t count = argc > 1 ? atoi(argv[1]) : 300;
+	struct zcp_msg_opts opts = { .size = sizeof(opts), .linger_us = 1000001 };
+	struct zcp_pool *pool;
+	struct zcp_msg *msg;
+
+	need(!zcp_pool_open(&pool, NULL), "zcp_pool_open");
+	ok(zcp_msg_open(&msg, pool, &opts) == -ERANGE && !msg, "longer than a second: ERANGE");
+	zcp_pool_close(pool);
+	test_threads(0, count, "threads on links, one message at a time");
+	test_threads(1000, count, "threads on links, messages that linger");
+	test_ends();
+	if (CAN_FORK)
+		test_fork();
+	return tap_end();
+}
