@@ -66,7 +66,7 @@ check "small" methods small read-send-64k sendfile zcp-xfer zcp-job
 check "message" methods message send send-batch zcp-xfer zcp-job zcp-auto zcp-auto-more zcp-auto-linger
 check "many" suite many
 check "study-c" methods study-c malloc malloc-copy reused-buffer pool pool-zerocopy zerocopy \
-	zcp-auto zmq-copy zmq-zerocopy
+	zcp-auto zcp-linger zmq-copy zmq-zerocopy
 check "study-a" methods study-a read-send-1m sendfile zcp-job
 check "study-b" methods study-b read-send-1m sendfile zcp-job
 check "study-d" methods study-d glibc tcmalloc jemalloc zcp-pool

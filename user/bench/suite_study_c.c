@@ -17,6 +17,8 @@
 #include "study.h"
 
 #define SUITE "study-c"
+/* How long a message may wait for others. */
+#define LINGER_US 1000
 #define PAGE 4096
 /* Times are told for so many messages, and taken of fewer. */
 #define MESSAGES 10000
@@ -186,12 +188,14 @@ static void close_plain(void *state)
 	free(s);
 }
 
-static struct sender *open_pool(struct peer *peer, size_t len, uint64_t count, uint64_t threshold)
+static struct sender *open_pool(struct peer *peer, size_t len, uint64_t count, uint64_t threshold,
+				uint32_t linger_us)
 {
 	struct zcp_msg_opts opts = {
 		.size = sizeof(opts),
 		.threshold = threshold,
 		.flags = ZCP_MSG_LOCAL,
+		.linger_us = linger_us,
 	};
 	struct sender *s = sender_new(peer, len, count);
 	int ret;
@@ -208,17 +212,23 @@ static struct sender *open_pool(struct peer *peer, size_t len, uint64_t count, u
 
 static void *open_copying(struct peer *peer, size_t len, uint64_t count)
 {
-	return open_pool(peer, len, count, ZCP_MSG_NEVER);
+	return open_pool(peer, len, count, ZCP_MSG_NEVER, 0);
 }
 
 static void *open_zerocopy(struct peer *peer, size_t len, uint64_t count)
 {
-	return open_pool(peer, len, count, PAGE);
+	return open_pool(peer, len, count, PAGE, 0);
 }
 
 static void *open_auto(struct peer *peer, size_t len, uint64_t count)
 {
-	return open_pool(peer, len, count, 0);
+	return open_pool(peer, len, count, 0, 0);
+}
+
+/* Like libzmq's, messages wait for others, and a thread sends them. */
+static void *open_linger(struct peer *peer, size_t len, uint64_t count)
+{
+	return open_pool(peer, len, count, 0, LINGER_US);
 }
 
 static void send_pool(void *state, const void *data, size_t len)
@@ -315,6 +325,9 @@ static const struct messenger zerocopy = { "zerocopy",	 no_jobs,	 open_no_pool,
 static const struct messenger automatic = { "zcp-auto", no_jobs,     open_auto,
 					    send_pool,	finish_pool, close_pool };
 
+static const struct messenger lingering = { "zcp-linger", no_jobs,     open_linger,
+					    send_pool,	  finish_pool, close_pool };
+
 static const struct messenger *const messengers[] = {
 	&malloc_copy,
 	&reused,
@@ -322,6 +335,7 @@ static const struct messenger *const messengers[] = {
 	&pool_zerocopy,
 	&zerocopy,
 	&automatic,
+	&lingering,
 	&messenger_zmq_copy,
 	&messenger_zmq_zerocopy,
 };
