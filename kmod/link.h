@@ -145,6 +145,7 @@ void zlink_close(struct zlink *link);
 
 /* runner.c */
 void zlink_kick(struct zlink *link);
+void zlink_kick_with_others(struct zlink *link);
 void zlink_kick_later(struct zlink *link, unsigned long delay);
 void zlink_later(struct timer_list *timer);
 bool zlink_try_run(struct zlink *link);

@@ -13,6 +13,21 @@
 #include "runq.h"
 #include "trace.h"
 
+/*
+ * A note that there is something to do, and a place in the run queue: while there is a
+ * runner the note is enough, as it calls when it stops.
+ */
+static void zlink_call(struct zlink *link, bool now)
+{
+	/* Pairs with zlink_turn(): who takes the note away sees what it is about. */
+	smp_mb__before_atomic();
+	set_bit(ZLINK_AGAIN, &link->bits);
+	/* Pairs with zlink_end_run(): it sees the note, or we the free bit. */
+	smp_mb__after_atomic();
+	if (!test_bit(ZLINK_RUNNING, &link->bits))
+		zrunq_add(link, now);
+}
+
 /**
  * zlink_kick() - Let a worker take the link's next turn, as soon as it can
  * @link: the link; the caller has a reference, or stands in its callback
@@ -21,13 +36,18 @@
  */
 void zlink_kick(struct zlink *link)
 {
-	/* Pairs with zlink_turn(): who takes the note away sees what it is about. */
-	smp_mb__before_atomic();
-	set_bit(ZLINK_AGAIN, &link->bits);
-	/* Pairs with zlink_end_run(): it sees the note, or we the free bit. */
-	smp_mb__after_atomic();
-	if (!test_bit(ZLINK_RUNNING, &link->bits))
-		zrunq_add(link);
+	zlink_call(link, true);
+}
+
+/**
+ * zlink_kick_with_others() - The same, of one of many links
+ * @link: the link; the caller has a reference
+ *
+ * zrunq_call() follows when all of them are queued.
+ */
+void zlink_kick_with_others(struct zlink *link)
+{
+	zlink_call(link, false);
 }
 
 /**

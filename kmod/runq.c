@@ -93,13 +93,26 @@ static void zrunq_work(struct work_struct *work)
 	queue_work(rq->wq, work);
 }
 
+/* A worker that has not been called, to be called outside of the lock, or NULL. */
+static struct zrunq_worker *zrunq_take_idle(struct zrunq *rq)
+{
+	struct zrunq_worker *worker;
+
+	lockdep_assert_held(&zrunq_lock);
+	worker = list_first_entry_or_null(&rq->idle, struct zrunq_worker, idle);
+	if (worker)
+		list_del(&worker->idle);
+	return worker;
+}
+
 /**
  * zrunq_add() - Have a worker take a link's turn
  * @link: the link; the caller has a reference, or stands in its callback
+ * @call: call a worker, if one is idle; else zrunq_call() is to follow
  *
  * A link that waits already keeps its place, unless it needs the disk by now.
  */
-void zrunq_add(struct zlink *link)
+void zrunq_add(struct zlink *link, bool call)
 {
 	struct zrunq *rq = test_bit(ZLINK_IO, &link->bits) ? &zrunq_io :
 							    &zrunq_cached;
@@ -116,14 +129,40 @@ void zrunq_add(struct zlink *link)
 		}
 		list_add_tail(&link->called, &rq->links);
 		WRITE_ONCE(link->runq, rq);
-		worker = list_first_entry_or_null(&rq->idle,
-						  struct zrunq_worker, idle);
-		if (worker)
-			list_del(&worker->idle);
+		if (call)
+			worker = zrunq_take_idle(rq);
 	}
 	spin_unlock_irqrestore(&zrunq_lock, flags);
 	if (worker)
 		queue_work(rq->wq, &worker->work);
+}
+
+static bool zrunq_call_one(struct zrunq *rq)
+{
+	struct zrunq_worker *worker = NULL;
+	unsigned long flags;
+
+	spin_lock_irqsave(&zrunq_lock, flags);
+	if (!list_empty(&rq->links))
+		worker = zrunq_take_idle(rq);
+	spin_unlock_irqrestore(&zrunq_lock, flags);
+	if (worker)
+		queue_work(rq->wq, &worker->work);
+	return worker;
+}
+
+/**
+ * zrunq_call() - Call workers for links that were added without
+ * @nr: how many links
+ */
+void zrunq_call(unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr && zrunq_call_one(&zrunq_cached); i++)
+		;
+	for (i = 0; i < nr && zrunq_call_one(&zrunq_io); i++)
+		;
 }
 
 /**

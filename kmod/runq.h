@@ -11,7 +11,8 @@ extern atomic_t zrunq_active;
 
 int zrunq_init(void);
 void zrunq_exit(void);
-void zrunq_add(struct zlink *link);
+void zrunq_add(struct zlink *link, bool call);
+void zrunq_call(unsigned int nr);
 void zrunq_remove(struct zlink *link);
 bool zrunq_is_wanted(void);
 bool zrunq_queue_delayed(struct delayed_work *work, unsigned long delay);

@@ -11,8 +11,12 @@
 #include "job.h"
 #include "link.h"
 #include "nocache.h"
+#include "runq.h"
 #include "slab.h"
 #include "source.h"
+
+#define ZSUBMIT_MANY	16		/* jobs, of a long batch */
+#define ZSUBMIT_LONG	(512 * 1024)	/* bytes, which take many turns */
 
 static atomic_long_t zjob_last_id = ATOMIC_LONG_INIT(0);
 
@@ -316,7 +320,7 @@ static int zjob_check_path(struct zlink *link, const struct zjob *job,
 
 static int zctx_submit_one(struct zctx *ctx, struct zlink *link,
 			   const struct zcp_job *req, u64 __user *id_ptr,
-			   struct zcp_submit *reply)
+			   struct zcp_submit *reply, u64 *total)
 {
 	struct zjob *job;
 	int ret;
@@ -326,6 +330,7 @@ static int zctx_submit_one(struct zctx *ctx, struct zlink *link,
 	job = zjob_make(ctx, link, req, &reply->limit);
 	if (IS_ERR(job))
 		return PTR_ERR(job);
+	*total += job->total;
 	ret = zjob_check_path(link, job, &reply->reason);
 	if (!ret)
 		ret = zjob_launch(ctx, link, job, id_ptr);
@@ -351,15 +356,50 @@ static int zctx_fetch_job(const void __user *from, u32 stride,
 	return req->size == size ? 0 : -EINVAL;
 }
 
+/**
+ * struct zstart - How the links of a batch begin
+ * @many: the batch is long
+ * @bytes: of the jobs that the current link got
+ * @waiting: links that wait for the end of the batch
+ * @budget: bytes that may be pushed here
+ * @batch: memory to work with
+ */
+struct zstart {
+	bool many;
+	u64 bytes;
+	unsigned int waiting;
+	s64 budget;
+	struct zbatch *batch;
+};
+
+/*
+ * What takes many turns waits until all of a long batch is queued, which takes
+ * little time beside it. Else workers give the first links one turn after the
+ * other, while the last ones are not there yet.
+ */
+static void zlink_start(struct zlink *link, struct zstart *start, bool last)
+{
+	if (start->bytes >= ZSUBMIT_LONG &&
+	    (start->waiting || (start->many && !last))) {
+		zlink_kick_with_others(link);
+		start->waiting++;
+	} else {
+		zlink_push_now(link, &start->budget, &start->batch);
+	}
+	start->bytes = 0;
+}
+
 /*
  * The jobs are queued in order until one is refused. Each time the batch
- * leaves a link for another, and at its end, that link gets its first push
- * here, within one budget for the whole batch.
+ * leaves a link for another, and at its end, that link starts: by its first
+ * push here, within one budget for the whole batch, or with all others.
  */
 static int zctx_submit_batch(struct zctx *ctx, struct zcp_submit *req)
 {
-	s64 budget = ZTURN_INLINE;
-	struct zbatch *batch = NULL;
+	struct zstart start = {
+		.many = req->nr_jobs > ZSUBMIT_MANY,
+		.budget = ZTURN_INLINE,
+	};
 	struct zlink *link = NULL;
 	int ret = 0;
 	u32 i;
@@ -377,7 +417,7 @@ static int zctx_submit_batch(struct zctx *ctx, struct zcp_submit *req)
 			break;
 		if (!link || link->id != job.link) {
 			if (link) {
-				zlink_push_now(link, &budget, &batch);
+				zlink_start(link, &start, false);
 				zlink_put(link);
 			}
 			link = zctx_find_link(ctx, job.link);
@@ -386,7 +426,7 @@ static int zctx_submit_batch(struct zctx *ctx, struct zcp_submit *req)
 				break;
 			}
 		}
-		ret = zctx_submit_one(ctx, link, &job, id_ptr, req);
+		ret = zctx_submit_one(ctx, link, &job, id_ptr, req, &start.bytes);
 		if (ret)
 			break;
 		req->accepted++;
@@ -395,10 +435,11 @@ static int zctx_submit_batch(struct zctx *ctx, struct zcp_submit *req)
 			break;
 	}
 	if (link) {
-		zlink_push_now(link, &budget, &batch);
+		zlink_start(link, &start, true);
 		zlink_put(link);
 	}
-	zbatch_free(batch);
+	zrunq_call(start.waiting);
+	zbatch_free(start.batch);
 	return ret;
 }
 

@@ -10,13 +10,16 @@
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
+#include "zcp_fuse.h"
 #include "zcp_test.h"
 
 FIXTURE(fair) {
@@ -354,6 +357,92 @@ TEST_F_TIMEOUT(fair, acknowledgments_call_few_workers, 240)
 		EXPECT_EQ(ZCP_STATE_DONE, event.state);
 	}
 	zt_close(&conn);
+}
+
+struct submitter {
+	int ctx;
+	struct zcp_job *jobs;
+	unsigned int nr;
+	struct zcp_submit reply;
+	int ret;
+};
+
+static void *submitter(void *arg)
+{
+	struct submitter *s = arg;
+
+	s->reply = (struct zcp_submit){
+		.size = sizeof(s->reply), .nr_jobs = s->nr, .job_size = sizeof(*s->jobs),
+		.jobs = (uintptr_t)s->jobs,
+	};
+	s->ret = ioctl(s->ctx, ZCP_IOC_SUBMIT, &s->reply);
+	return NULL;
+}
+
+/*
+ * Long jobs of one batch begin together, so that the first ones are not far ahead
+ * when the last are there: none has sent anything while the submission is still
+ * reading the batch. Here it cannot read on, then finds that the rest is no job.
+ */
+TEST_F_TIMEOUT(fair, long_jobs_begin_together, 240)
+{
+	enum { N = 24 };
+	int file = zt_file(&self->box, 2, ZT_MIB);
+	struct zcp_job jobs[N + 1] = { 0 };
+	struct submitter s = { .ctx = self->ctx, .jobs = jobs, .nr = N + 1 };
+	struct zcp_segment seg[N];
+	struct zt_conn conn[N];
+	struct zt_sink sink[N];
+	struct zcp_event event;
+	pthread_t thread;
+	struct zf_fs fs;
+	void *slow;
+	int fd, i;
+
+	if (zf_mount(&fs, self->box.dir, 3, ZT_PAGE))
+		SKIP(return, "the kernel lacks FUSE");
+	fd = zf_open(&fs);
+	slow = mmap(NULL, ZT_PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
+	zt_need(slow != MAP_FAILED);
+	close(fd);
+	zf_hold(&fs, 0);
+	for (i = 0; i < N; i++) {
+		zt_connect(&conn[i], 0, 0);
+		seg[i] = zt_range(file, 0, ZT_MIB);
+		jobs[i] = zt_job(zt_link(self->ctx, conn[i].tx), &seg[i], 1);
+	}
+	jobs[N] = jobs[0];
+	jobs[N].segments = (uintptr_t)slow;
+	zt_need(!pthread_create(&thread, NULL, submitter, &s));
+	zf_wait_held(&fs);
+	zt_sleep_ms(200);
+	for (i = 0; i < N; i++) {
+		struct zcp_status status;
+
+		zt_need(!zt_status(self->ctx, jobs[i].id, &status));
+		EXPECT_EQ(0, status.bytes_sent);
+	}
+	zf_release(&fs, 0);
+	zt_need(!pthread_join(thread, NULL));
+	EXPECT_EQ(0, s.ret);
+	EXPECT_EQ(N, s.reply.accepted);
+	EXPECT_NE(0, s.reply.error);
+	for (i = 0; i < N; i++)
+		zt_sink_start(&sink[i], conn[i].rx, ZT_MIB);
+	for (i = 0; i < N; i++) {
+		zt_event(self->ctx, &event);
+		EXPECT_EQ(ZCP_STATE_DONE, event.state);
+		EXPECT_EQ(ZT_MIB, event.bytes_sent);
+	}
+	for (i = 0; i < N; i++) {
+		zt_sink_join(&sink[i]);
+		EXPECT_EQ(-1, zt_mismatch(sink[i].buf, ZT_MIB, 2, 0));
+		zt_sink_free(&sink[i]);
+		zt_close(&conn[i]);
+	}
+	munmap(slow, ZT_PAGE);
+	EXPECT_EQ(0, zf_unmount(&fs, 0));
+	close(file);
 }
 
 TEST_HARNESS_MAIN
