@@ -240,7 +240,7 @@ TEST_F_TIMEOUT(pool, lingers, 240)
 	/* Nor does what is enough for a submission. */
 	jobs = msg_stats(self->msg).jobs;
 	zt_sink_count(&sink, self->conn.rx);
-	for (int i = 0; i < 9; i++) {
+	for (int i = 0; i < 33; i++) {
 		zt_need(!zcp_pool_alloc(self->pool, 65536, &buf));
 		ASSERT_EQ(0, zcp_send_msg(self->link, buf, 65536, 0));
 	}
@@ -248,7 +248,7 @@ TEST_F_TIMEOUT(pool, lingers, 240)
 	EXPECT_EQ(0, zcp_msg_wait(self->link, -1));
 	zt_need(!shutdown(self->conn.tx, SHUT_WR));
 	zt_sink_join(&sink);
-	EXPECT_EQ(1 + 9 * 65536, sink.len);
+	EXPECT_EQ(1 + 33 * 65536, sink.len);
 	zt_sink_free(&sink);
 }
 

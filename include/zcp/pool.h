@@ -234,7 +234,7 @@ ZCP_API int zcp_pool_get_stats(struct zcp_pool *pool, struct zcp_pool_stats *sta
  *	in microseconds, 0 to 1,000,000; 0: not at all. See below. Since 0.8.
  *
  * With @linger_us messages of a link leave together, by one system call: when
- * 512 KiB or 48 buffers have come together, by zcp_msg_flush() or zcp_msg_wait(),
+ * 2 MiB or 48 buffers have come together, by zcp_msg_flush() or zcp_msg_wait(),
  * or else by a thread that the messenger has for that, when the first of them has
  * waited for half of the time at least and all of it at most (and until the
  * thread runs). It blocks all signals. What goes wrong then is what the next call

@@ -34,7 +34,7 @@
 /* Of zcp_send_msg() in smoke, so that the receiver has read what is used again. */
 #define SMOKE_GATHER 4
 /* How long a message may wait for others. */
-#define LINGER_US 1000
+#define LINGER_US 5000
 
 static unsigned int buffers(size_t len)
 {

@@ -18,7 +18,7 @@
 
 #define SUITE "study-c"
 /* How long a message may wait for others. */
-#define LINGER_US 1000
+#define LINGER_US 5000
 #define PAGE 4096
 /* Times are told for so many messages, and taken of fewer. */
 #define MESSAGES 10000
