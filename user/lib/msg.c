@@ -71,6 +71,7 @@ int zcp_msg_open(struct zcp_msg **out, struct zcp_pool *pool, const struct zcp_m
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&msg->cond, &attr);
 	pthread_cond_init(&msg->linger_cond, &attr);
+	pthread_cond_init(&msg->looked, &attr);
 	pthread_condattr_destroy(&attr);
 	ret = msg_linger_start(msg);
 	if (ret) {

@@ -52,6 +52,7 @@ struct zcp_msg {
 	pthread_cond_t linger_cond; /* for it: a link has been listed, or the end */
 	struct linger_list lingering;
 	struct zcp_msg_link *looked_at; /* not in the list, its lock is the thread's */
+	pthread_cond_t looked;		/* it is not any more */
 	bool ending;
 };
 

@@ -48,7 +48,7 @@ static void look(struct zcp_msg *msg, struct zcp_msg_link *link)
 		TAILQ_INSERT_TAIL(&msg->lingering, link, linger);
 	pthread_mutex_unlock(&link->lock);
 	msg->looked_at = NULL;
-	pthread_cond_broadcast(&msg->cond);
+	pthread_cond_broadcast(&msg->looked);
 }
 
 static void *linger(void *arg)
@@ -65,8 +65,8 @@ static void *linger(void *arg)
 		}
 		half(msg);
 		nr = 0;
-		TAILQ_FOREACH(link, &msg->lingering, linger)
-		nr++;
+		for (link = TAILQ_FIRST(&msg->lingering); link; link = TAILQ_NEXT(link, linger))
+			nr++;
 		while (nr-- && !msg->ending && (link = TAILQ_FIRST(&msg->lingering)))
 			look(msg, link);
 	}
@@ -122,7 +122,7 @@ void msg_linger_forget(struct zcp_msg_link *link)
 
 	pthread_mutex_lock(&msg->lock);
 	while (msg->looked_at == link)
-		pthread_cond_wait(&msg->cond, &msg->lock);
+		pthread_cond_wait(&msg->looked, &msg->lock);
 	if (link->listed)
 		TAILQ_REMOVE(&msg->lingering, link, linger);
 	link->listed = false;
