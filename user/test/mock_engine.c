@@ -178,12 +178,24 @@ static int push(struct job *job, int sock, struct zcp_segment *seg, size_t *done
 	return 0;
 }
 
+/* Bytes that the peer has not acknowledged, or -errno: it will not any more. */
+static int unacked(int sock)
+{
+	struct tcp_info tcp;
+	socklen_t len = sizeof(tcp);
+	int queued;
+
+	if (getsockopt(sock, IPPROTO_TCP, TCP_INFO, &tcp, &len) ||
+	    syscall(SYS_ioctl, sock, SIOCOUTQ, &queued))
+		return -errno;
+	return queued && tcp.tcpi_state == TCP_CLOSE ? -ECONNRESET : queued;
+}
+
 static int run(struct job *job, int sock)
 {
 	struct zcp_status *s = &job->status;
 	long delay = mock_setting("ZCP_MOCK_DELAY_US", 0);
 	size_t done;
-	int queued;
 	int error;
 
 	while (s->segment < s->nr_segments) {
@@ -206,9 +218,10 @@ static int run(struct job *job, int sock)
 	for (;;) {
 		if (job->cancel)
 			return -ECANCELED;
-		if (syscall(SYS_ioctl, sock, SIOCOUTQ, &queued))
-			return -errno;
-		if (!queued)
+		error = unacked(sock);
+		if (error < 0)
+			return error;
+		if (!error)
 			break;
 		usleep(1000);
 	}

@@ -262,6 +262,61 @@ static void test_fork(void)
 	close(rx);
 }
 
+struct waiter {
+	struct zcp_msg *msg;
+	int events;
+	pthread_t thread;
+};
+
+static void *waiter(void *arg)
+{
+	struct waiter *w = arg;
+
+	w->events = zcp_msg_reap(w->msg, -1);
+	return NULL;
+}
+
+static long ms_since(const struct timespec *from)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (now.tv_sec - from->tv_sec) * 1000 + (now.tv_nsec - from->tv_nsec) / 1000000;
+}
+
+/* Messages leave by themselves, which is no event: who waits for those is not woken. */
+static void test_reap(void)
+{
+	struct waiter w = { .events = -1 };
+	struct zcp_msg_link *link;
+	struct zcp_pool *pool;
+	struct timespec from;
+	int tx, rx, events;
+	char *buf;
+
+	need(!zcp_pool_open(&pool, NULL), "zcp_pool_open");
+	w.msg = open_msg(pool, 20000);
+	connect_pair(&tx, &rx);
+	need(!zcp_msg_link_add(w.msg, tx, &link), "zcp_msg_link_add");
+	/* Nobody reads so many bytes yet: a job stays open. */
+	buf = calloc(1, 1 << 20);
+	need(!!buf, "calloc");
+	need(!zcp_send_msg(link, buf, 1 << 20, 0) && !zcp_msg_flush(link), "zcp_send_msg");
+	free(buf);
+	need(!pthread_create(&w.thread, NULL, waiter, &w), "thread");
+	usleep(50000);
+	need(!zcp_send_msg(link, "more", 4, 0), "zcp_send_msg");
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	events = zcp_msg_reap(w.msg, 300);
+	ok(!events && ms_since(&from) >= 250, "who waits for events is woken by nothing else");
+	close(rx);
+	pthread_join(w.thread, NULL);
+	ok(w.events > 0, "but by the end of a job");
+	zcp_msg_close(w.msg);
+	ok(!zcp_pool_close(pool), "every buffer came back");
+	close(tx);
+}
+
 int main(int argc, char **argv)
 {
 	uint32_t count = argc > 1 ? atoi(argv[1]) : 300;
@@ -275,6 +330,7 @@ int main(int argc, char **argv)
 	test_threads(0, count, "threads on links, one message at a time");
 	test_threads(1000, count, "threads on links, messages that linger");
 	test_ends();
+	test_reap();
 	if (CAN_FORK)
 		test_fork();
 	return tap_end();
