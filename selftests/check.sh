@@ -24,6 +24,8 @@ limit=${ZCP_VM_TIMEOUT:-1800}
 passed=0
 failed=0
 skipped=0
+totals=$logs/totals
+warnings=$logs/warnings
 # What the tests are of: a kernel, or programs; its own three numbers.
 group=programs
 declare -A group_passed group_failed group_skipped
@@ -119,7 +121,7 @@ tap_totals() {
 				print "  all passed, but its status is " status >"/dev/stderr"
 			}
 			print pass + 0, fail + 0, skip + 0
-		}' 2>&1 >"$logs/totals"
+		}' 2>&1 >"$totals"
 }
 
 user_tests() {
@@ -128,7 +130,7 @@ user_tests() {
 	make -C "$top/user" check >"$log" 2>&1
 	status=$?
 	tap_totals "$status" <"$log"
-	read -ra numbers <"$logs/totals"
+	read -ra numbers <"$totals"
 	count "user: library and zcpctl without a module" "$log" "${numbers[@]}"
 }
 
@@ -165,8 +167,8 @@ build_module() {
 	echo "${release:-$1}|$compiler" >"$logs/build-$1.what"
 	result "build: zcp.ko for ${release:-$1} by gcc $compiler" $status "see $log"
 	[ $status -eq 0 ] || return
-	! grep -E '(warning|error):' "$log" >"$logs/warnings"
-	result "build: no warning for ${release:-$1} by W=1" $? "$(head -n 1 "$logs/warnings")"
+	! grep -E '(warning|error):' "$log" >"$warnings"
+	result "build: no warning for ${release:-$1} by W=1" $? "$(head -n 1 "$warnings")"
 	: "$image"
 }
 
@@ -176,9 +178,9 @@ build_selftests() {
 
 	"$vm/userland.sh" get "$1" >"$log" 2>&1 && "$vm/userland.sh" build "$1" "$top" >>"$log" 2>&1
 	result "selftests: built in a userland of $1" $? "see $log"
-	! grep 'warning:' "$log" >"$logs/warnings"
+	! grep 'warning:' "$log" >"$warnings"
 	result "selftests: built without a warning in a userland of $1" $? \
-		"$(head -n 1 "$logs/warnings")"
+		"$(head -n 1 "$warnings")"
 }
 
 userlands() {
@@ -200,7 +202,7 @@ spec_tests() {
 	"$here/ynl.py" "$source/Documentation/netlink/genetlink.yaml" >"$log" 2>&1
 	status=$?
 	tap_totals "$status" <"$log"
-	read -ra numbers <"$logs/totals"
+	read -ra numbers <"$totals"
 	count "spec: of the netlink family" "$log" "${numbers[@]}"
 }
 
@@ -274,17 +276,18 @@ boot() {
 
 # An emulated VM has one thread for all its CPUs: as many at a time as CPUs here.
 boot_all() {
-	local kernel running=0
+	local kernel ended
+	local -A running=()
 
 	for kernel in $kernels; do
-		if [ "$running" -ge "$(nproc)" ]; then
-			wait -n
-			running=$((running - 1))
+		if [ ${#running[@]} -ge "$(nproc)" ]; then
+			wait -n -p ended "${!running[@]}"
+			unset "running[$ended]"
 		fi
 		boot "$kernel" &
-		running=$((running + 1))
+		running[$!]=1
 	done
-	wait
+	wait "${!running[@]}"
 }
 
 judge() {
@@ -298,7 +301,7 @@ judge() {
 			continue
 		fi
 		tap_totals "$(cat "$dir/$name.status" 2>/dev/null || echo none)" <"$dir/$name.tap"
-		read -ra numbers <"$logs/totals"
+		read -ra numbers <"$totals"
 		count "$kernel: $name" "$dir/$name.tap" "${numbers[@]}"
 	done
 	case $status in
@@ -319,7 +322,7 @@ tap() {
 	local numbers
 
 	tap_totals "$3" <"$2"
-	read -ra numbers <"$logs/totals"
+	read -ra numbers <"$totals"
 	count "$1" "$2" "${numbers[@]}"
 }
 
@@ -484,17 +487,12 @@ runner_tests() {
 	runs "a VM that dies gives 126" 126 -- 'echo o >/proc/sysrq-trigger; sleep 100'
 }
 
-mkdir -p "$logs"
-cd "$top" || exit 1
-"$vm/deps.sh" build vm check cross bench || exit 1
-ksft=$("$vm/kernel.sh" source 6.1)/tools/testing/selftests
-rm -f "$logs"/build-*.what "$logs"/vm-*.seconds
-for stage in $stages; do
+run_stage() {
+	local version userland kernel
+
 	group=programs
-	case $stage in
-	user)
-		user_tests
-		;;
+	case $1 in
+	user) user_tests ;;
 	build)
 		# shellcheck disable=SC2086 # one word per kernel
 		for version in $(printf '%s\n' $builds $kernels | sort -uV); do
@@ -508,18 +506,13 @@ for stage in $stages; do
 			esac
 		done
 		;;
-	spec)
-		spec_tests
-		;;
-	model)
-		model_tests
-		;;
+	spec) spec_tests ;;
+	model) model_tests ;;
 	vm)
 		if make -s -C "$top/user" >"$logs/selftests.log" 2>&1 &&
 		   make -C "$here" KSFT_DIR="$ksft" >>"$logs/selftests.log" 2>&1; then
-			! grep 'warning:' "$logs/selftests.log" >"$logs/warnings"
-			result "selftests: built without a warning" $? \
-				"$(head -n 1 "$logs/warnings")"
+			! grep 'warning:' "$logs/selftests.log" >"$warnings"
+			result "selftests: built without a warning" $? "$(head -n 1 "$warnings")"
 			chosen_programs
 			result "selftests: TARGETS chooses some" $? "$(programs | xargs)"
 			for userland in $(userlands); do
@@ -536,31 +529,100 @@ for stage in $stages; do
 			result "selftests: built" 1 "see $logs/selftests.log"
 		fi
 		;;
-	dkms)
-		"$vm/deps.sh" dkms && dkms_tests
-		;;
-	deb)
-		"$vm/deps.sh" uml deb && deb_tests
-		;;
+	dkms) "$vm/deps.sh" dkms && dkms_tests ;;
+	deb) "$vm/deps.sh" uml deb && deb_tests ;;
 	judges)
 		"$vm/deps.sh" judges || exit 1
 		for kernel in $kernels; do
 			judge_tests "$kernel"
 		done
 		;;
-	runner)
-		runner_tests
-		;;
+	runner) runner_tests ;;
+	esac
+}
+
+# Those of the stages that are chosen: run_stages STAGE...
+run_stages() {
+	local stage
+
+	for stage; do
+		case " $stages " in *" $stage "*) run_stage "$stage" ;; esac
+	done
+}
+
+# What came of them is left in files.
+stages_apart() {
+	renice -n "$1" -p "$BASHPID" >/dev/null
+	shift
+	passed=0 failed=0 skipped=0 failures=()
+	group_passed=() group_failed=() group_skipped=()
+	totals=$logs/beside.totals
+	warnings=$logs/beside.warnings
+	run_stages "$@"
+	[ ${#failures[@]} -eq 0 ] || printf '%s\n' "${failures[@]}" >"$logs/beside.failures"
+	groups >"$logs/beside.groups"
+}
+
+# The same beside others, with the CPU time that those leave when NICE is high: beside
+# NICE STAGE...
+beside() {
+	rm -f "$logs"/beside.*
+	stages_apart "$@" >"$logs/beside.out" 2>&1 &
+	beside=$!
+}
+
+# Waits for it, and counts it.
+landed() {
+	local numbers
+
+	wait "$beside"
+	cat "$logs/beside.out"
+	if [ ! -e "$logs/beside.groups" ]; then
+		group=programs
+		result "stages beside others ended" 1 "see $logs/beside.out"
+		return
+	fi
+	while read -r group numbers; do
+		# shellcheck disable=SC2086 # three of them
+		tests $numbers
+	done <"$logs/beside.groups"
+	[ ! -e "$logs/beside.failures" ] ||
+		mapfile -t -O ${#failures[@]} failures <"$logs/beside.failures"
+}
+
+groups() {
+	local name
+
+	for name in "${!group_passed[@]}"; do
+		echo "$name ${group_passed[$name]} ${group_failed[$name]} ${group_skipped[$name]}"
+	done
+}
+
+for stage in $stages; do
+	case $stage in
+	user | build | spec | model | vm | dkms | deb | judges | runner) ;;
 	*)
 		echo "check.sh: no stage $stage" >&2
 		exit 2
 		;;
 	esac
 done
+mkdir -p "$logs"
+cd "$top" || exit 1
+"$vm/deps.sh" build vm check cross bench || exit 1
+ksft=$("$vm/kernel.sh" source 6.1)/tools/testing/selftests
+rm -f "$logs"/build-*.what "$logs"/vm-*.seconds
+# A VM has one thread of the host, and sleeps now and then: what has little to do with
+# time goes beside those that test.
+beside 0 build spec model
+run_stages user
+landed
+beside 15 dkms runner
+run_stages vm
+landed
+run_stages deb judges
 
-for group in "${!group_passed[@]}"; do
-	echo "$group ${group_passed[$group]} ${group_failed[$group]} ${group_skipped[$group]}"
-done >"$logs/groups"
+groups >"$logs/groups"
 [ "$failed" -eq 0 ] || printf '%s\n' 'Failed:' "${failures[@]}"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]
