@@ -25,6 +25,7 @@
 #define ZJOB_COST	256	/* what an empty job takes off the quota */
 #define ZTURN_ALONE	(2 * 1024 * 1024)	/* before a link looks for others */
 #define ZTURN_BUDGET	(32 * 1024 * 1024)	/* of a worker, at most */
+#define ZTURN_WHOLE	5	/* quotas: a job that has no more is sent at a stretch */
 #define ZDELAY_NOMEM	max(HZ / 100, 1)
 
 /* The job at the head of the queue, which the runner begins with. */
@@ -188,6 +189,19 @@ static s64 zturn_quota(s64 budget)
 }
 
 /*
+ * The same for a job, in a turn with @quota left. A short one is not divided: its
+ * receiver would need a call for each part, and it gains little by others' turns.
+ */
+static s64 zturn_quota_of(const struct zjob *job, s64 quota, s64 budget)
+{
+	u64 whole = (u64)READ_ONCE(zcp_quota_bytes) * ZTURN_WHOLE;
+
+	if (quota <= 0 || job->total > whole || job->sent >= job->total)
+		return quota;
+	return max_t(s64, quota, min_t(s64, job->total - job->sent, budget));
+}
+
+/*
  * One turn of the runner, of one quota when other links wait for a worker,
  * else of all of @budget.
  */
@@ -241,6 +255,7 @@ static void zlink_turn(struct zlink *link, bool may_read, s64 *budget,
 		}
 
 		was = job->sent;
+		quota = zturn_quota_of(job, quota, *budget);
 		left = quota;
 		result = zjob_push(job, *batch, &quota, may_read);
 		if (result == ZPUSH_SENT)

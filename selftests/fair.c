@@ -445,4 +445,72 @@ TEST_F_TIMEOUT(fair, long_jobs_begin_together, 240)
 	close(file);
 }
 
+/* When the first and the last of some jobs are sent, since the last was submitted. */
+static void race_of_jobs(int ctx, int file, uint64_t *first, uint64_t *last)
+{
+	enum { LINKS = 24, N = 2 * LINKS, LEN = 256 * 1024 };
+	uint64_t begun = 0, sent[N], total = 0;
+	struct zt_conn conn[LINKS];
+	struct zt_sink sink[LINKS];
+	struct zcp_job jobs[N];
+	struct submitter s = { .ctx = ctx, .jobs = jobs, .nr = N };
+	struct zcp_segment seg = zt_range(file, 0, LEN);
+	struct zcp_event event;
+	uint32_t link = 0;
+	int i;
+
+	for (i = 0; i < N; i++) {
+		/* With two of them a link has enough to wait until all are queued. */
+		if (i % 2 == 0) {
+			zt_connect_holding(&conn[i / 2]);
+			link = zt_link(ctx, conn[i / 2].tx);
+		}
+		jobs[i] = zt_job(link, &seg, 1);
+	}
+	submitter(&s);
+	zt_need(!s.ret && s.reply.accepted == N);
+	for (i = 0; i < LINKS; i++)
+		zt_sink_start(&sink[i], conn[i].rx, 2 * LEN);
+	for (i = 0; i < N; i++) {
+		zt_event(ctx, &event);
+		zt_need(event.state == ZCP_STATE_DONE);
+		total += event.bytes_sent;
+		sent[i] = event.submit_ns + event.sent_ns;
+		begun = event.submit_ns > begun ? event.submit_ns : begun;
+	}
+	zt_need(total == (uint64_t)N * LEN);
+	*first = UINT64_MAX;
+	*last = 0;
+	for (i = 0; i < N; i++) {
+		*first = sent[i] < *first ? sent[i] : *first;
+		*last = sent[i] > *last ? sent[i] : *last;
+	}
+	*first -= begun;
+	*last -= begun;
+	for (i = 0; i < LINKS; i++) {
+		zt_sink_join(&sink[i]);
+		zt_need(zt_mismatch(sink[i].buf, LEN, 1, 0) < 0);
+		zt_sink_free(&sink[i]);
+		zt_close(&conn[i]);
+	}
+}
+
+/*
+ * A short job is sent at a stretch: of many the first is, soon. Divided into turns, the
+ * first of these would be when more than a third of all bytes are.
+ */
+TEST_F_TIMEOUT(fair, short_jobs_are_not_divided, 240)
+{
+	int file = zt_file(&self->box, 1, ZT_MIB), tries = 5;
+	uint64_t first, last;
+
+	do {
+		race_of_jobs(self->ctx, file, &first, &last);
+		TH_LOG("sent: the first after %llu us, the last after %llu",
+		       (unsigned long long)first / 1000, (unsigned long long)last / 1000);
+	} while (first * 8 > last && --tries);
+	EXPECT_LE(first * 8, last);
+	close(file);
+}
+
 TEST_HARNESS_MAIN

@@ -211,7 +211,8 @@ enum zcp_limit {
  * @max_batch: Out: jobs one ZCP_IOC_SUBMIT takes.
  * @max_inline: Out: inline bytes a job may have.
  * @small_bytes: Out: file ranges shorter than this are copied in mode auto.
- * @quota_bytes: Out: bytes a link may push while others wait for their turn.
+ * @quota_bytes: Out: bytes a link may push while others wait for their turn; a job of
+ *	up to five times as many is not divided.
  * @__reserved: 0.
  * @max_inline_total: Out: inline bytes a context may hold.
  * @max_inflight: Out: bytes of its jobs that a context may have sent and not
