@@ -105,8 +105,10 @@ struct peer_hello {
 
 /* Has a thread of the receiver that waits for whole units: for few connections. */
 #define PEER_ALONE 1
-/* Shares one thread of the receiver with all that ask for it: served alike. */
+/* Shares one thread of the receiver with all that ask for it. */
 #define PEER_TOGETHER 2
+/* At most 64 KiB of it are read before it is the others' turn: all are served alike. */
+#define PEER_TURNS 4
 
 #define MAX_LOWAT (64 << 20)
 

@@ -13,7 +13,8 @@ struct cold {
 	struct peer *peer;
 	int nr;
 	struct file *file;
-	int *sock; /* made anew for each sample */
+	int *sock;	/* made anew for each sample */
+	uint16_t flags; /* for the receiver */
 	uint64_t bytes;
 };
 

@@ -7,7 +7,7 @@
  *
  * A hundred files also keep all CPUs busy, with receiving them not least. What
  * that alone does to the cached one is seen beside as many cold files that
- * threads send by sendfile(2).
+ * threads send by sendfile(2). One thread receives all, by 64 KiB in turn.
  */
 #include <errno.h>
 #include <poll.h>
@@ -83,9 +83,17 @@ void cold_close(struct cold *c)
 	free(c->sock);
 }
 
+static struct peer_hello hello_of(const struct cold *c)
+{
+	return (struct peer_hello){
+		.mode = opt.smoke ? PEER_CHECK : PEER_DISCARD,
+		.flags = c->flags,
+	};
+}
+
 void cold_prepare(struct cold *c)
 {
-	struct peer_hello hello = { .mode = opt.smoke ? PEER_CHECK : PEER_DISCARD };
+	struct peer_hello hello = hello_of(c);
 
 	for (int i = 0; i < c->nr; i++) {
 		hello.unit = c->file[i].size;
@@ -214,8 +222,8 @@ static void beside_sendfile(struct hot *h)
 
 static void sample(struct hot *h, enum load which, struct latencies *l)
 {
-	struct peer_hello hello = { .mode = opt.smoke ? PEER_CHECK : PEER_DISCARD };
 	struct cold *c = h->c;
+	struct peer_hello hello = hello_of(c);
 
 	cold_prepare(c);
 	/* What was cached for it went as well. */
@@ -267,6 +275,8 @@ void cold_run_hot(struct peer *peer, int nr, uint64_t size)
 
 	say("  %s", cases[BESIDE_JOBS]);
 	cold_open(&c, peer, nr, size);
+	/* With 4 MiB of each in turn it is the receiver that lets the cached one wait. */
+	c.flags = PEER_TOGETHER | PEER_TURNS;
 	h->c = &c;
 	h->sendfile = method_find("sendfile");
 	disk_file(&h->file, "hot", HOT_BYTES, 0);

@@ -31,7 +31,7 @@ struct ring {
 struct producer {
 	enum message_way way;
 	size_t len;
-	uint64_t count;	     /* messages of a sample */
+	uint64_t count;	     /* messages of a run */
 	uint64_t per_answer; /* messages that the receiver confirms with one answer */
 	uint64_t confirmed;  /* answers of this sample */
 	uint64_t serial;     /* of the next message, over all samples */

@@ -24,8 +24,8 @@
 /* At most this much of one connection before the others have their turn. */
 #define TURN_BYTES (4 << 20)
 #define READ_BYTES (1 << 20)
-/* Of one of those that are compared, before it is the others' turn. */
-#define TOGETHER_BYTES (64 << 10)
+/* Of one that is to have short turns. */
+#define SHORT_TURN_BYTES (64 << 10)
 /* A connection with a thread: what it waits for in recv(), within a unit. */
 #define ALONE_BYTES (64 << 20)
 #define ALONE_MAX 64
@@ -262,8 +262,8 @@ static bool receive(struct conn *c)
 	uint64_t before;
 	ssize_t n;
 
-	if (c->hello.flags & PEER_TOGETHER)
-		room = TOGETHER_BYTES;
+	if (c->hello.flags & PEER_TURNS)
+		room = SHORT_TURN_BYTES;
 	if (c->alone) {
 		room = alone_room(c, c->hello.unit - c->got % c->hello.unit, discard);
 		flags |= MSG_WAITALL;

@@ -28,11 +28,9 @@ struct way {
 	bool jobs; /* its responses end later, with an event */
 	/*
 	 * Begins a response on each of these connections, one of which may be
-	 * there more than once. @begin, if not NULL, gets the time before the
-	 * first call for it, by connection.
+	 * there more than once.
 	 */
-	void (*respond)(struct server *s, const unsigned int *conn, unsigned int nr,
-			uint64_t *begin);
+	void (*respond)(struct server *s, const unsigned int *conn, unsigned int nr);
 };
 
 extern const struct way small_ways[];

@@ -65,14 +65,7 @@ static int next_file(struct server *s, unsigned int conn)
 	return s->pool->fd[(conn + s->count[conn]++) % SMALL_POOL];
 }
 
-static void stamp(uint64_t *begin, unsigned int conn)
-{
-	if (begin)
-		begin[conn] = now_ns();
-}
-
-static void respond_read_send(struct server *s, const unsigned int *conn, unsigned int nr,
-			      uint64_t *begin)
+static void respond_read_send(struct server *s, const unsigned int *conn, unsigned int nr)
 {
 	static char buf[SMALL_HEADER + READ_BYTES];
 	uint64_t size = s->pool->size;
@@ -82,7 +75,6 @@ static void respond_read_send(struct server *s, const unsigned int *conn, unsign
 		int fd = next_file(s, conn[i]);
 		ssize_t n;
 
-		stamp(begin, conn[i]);
 		/* The header is sent with the first piece. */
 		memcpy(buf, header, SMALL_HEADER);
 		for (uint64_t at = 0; at < size; at += n) {
@@ -95,8 +87,7 @@ static void respond_read_send(struct server *s, const unsigned int *conn, unsign
 	}
 }
 
-static void respond_sendfile(struct server *s, const unsigned int *conn, unsigned int nr,
-			     uint64_t *begin)
+static void respond_sendfile(struct server *s, const unsigned int *conn, unsigned int nr)
 {
 	uint64_t size = s->pool->size;
 	ssize_t n;
@@ -105,7 +96,6 @@ static void respond_sendfile(struct server *s, const unsigned int *conn, unsigne
 		int fd = next_file(s, conn[i]);
 		off_t at = 0;
 
-		stamp(begin, conn[i]);
 		send_all(s->sock[conn[i]], header, SMALL_HEADER, MSG_MORE);
 		while ((uint64_t)at < size) {
 			n = sendfile(s->sock[conn[i]], fd, &at, size - at);
@@ -115,27 +105,21 @@ static void respond_sendfile(struct server *s, const unsigned int *conn, unsigne
 	}
 }
 
-static void respond_xfer(struct server *s, const unsigned int *conn, unsigned int nr,
-			 uint64_t *begin)
+static void respond_xfer(struct server *s, const unsigned int *conn, unsigned int nr)
 {
 	for (unsigned int i = 0; i < nr; i++) {
 		int fd = next_file(s, conn[i]);
 
-		stamp(begin, conn[i]);
 		jobs_transfer_with(s->jobs.ctx, s->sock[conn[i]], header, SMALL_HEADER, fd,
 				   s->pool->size);
 	}
 }
 
-static void respond_job(struct server *s, const unsigned int *conn, unsigned int nr,
-			uint64_t *begin)
+static void respond_job(struct server *s, const unsigned int *conn, unsigned int nr)
 {
 	struct zcp_segment *segment = s->segment;
-	uint64_t now = begin ? now_ns() : 0;
 
 	for (unsigned int i = 0; i < nr; i++) {
-		if (begin)
-			begin[conn[i]] = now;
 		zcp_segment_inline(&segment[0], header, SMALL_HEADER);
 		zcp_segment_file(&segment[1], next_file(s, conn[i]), 0, s->pool->size);
 		jobs_prepare(&s->job[i], s->link[conn[i]], segment, 2, conn[i]);
@@ -182,6 +166,9 @@ void server_open(struct server *s, const struct way *way, const struct pool *poo
 	s->segment = allocate(2 * wave * sizeof(*s->segment));
 	if (uses_zcp(way))
 		jobs_open(&s->jobs);
+	/* It has one CPU: a second thread would wait for the first one's time to end. */
+	if (opt.pin)
+		hello.flags = PEER_TOGETHER;
 	hello.unit = unit * server_bytes(s);
 	hello.header = SMALL_HEADER;
 	hello.step = pool->size;

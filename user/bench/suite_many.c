@@ -99,7 +99,7 @@ static void crowd_open(struct crowd *c, struct peer *peer, unsigned int nr, uint
 		}
 		size = size < largest ? size * 2 : smallest;
 		if (smallest == largest)
-			hello.flags = PEER_TOGETHER;
+			hello.flags = PEER_TOGETHER | PEER_TURNS;
 		hello.unit = e->size;
 		hello.offset = offset_of(i);
 		e->sock = peer_connect(peer, &hello);

@@ -25,8 +25,11 @@
 #define MAX_WAYS 8
 /* Responses of a wave when there is one connection. */
 #define PIPELINE 64
-/* Waves of jobs that are under way. */
-#define WAVES 3
+/* Responses that are begun together: up to 2 MiB a submission sends itself. */
+#define BATCH 32
+/* What jobs have under way: bytes that caches and TCP's memory still have room for. */
+#define OPEN_BYTES (64 << 20)
+#define OPEN_JOBS 3000
 /* In flight at a time. */
 #define MAX_CLOSED 64
 /* Points of a latency distribution. */
@@ -56,13 +59,24 @@ static unsigned int wave_size(const struct load *l)
 	return l->conns * l->per_conn;
 }
 
+/* So many jobs may be under way. */
+static uint64_t open_jobs(const struct server *s)
+{
+	uint64_t open = OPEN_BYTES / server_bytes(s);
+
+	return open < OPEN_JOBS ? open : OPEN_JOBS;
+}
+
 static void send_waves(struct load *l, struct server *s)
 {
-	unsigned int size = wave_size(l);
+	unsigned int size = wave_size(l), nr;
 
 	for (unsigned int w = 0; w < l->waves; w++) {
-		server_settle(s, (WAVES - 1) * size);
-		s->way->respond(s, l->wave, size, NULL);
+		for (unsigned int i = 0; i < size; i += nr) {
+			nr = size - i < BATCH ? size - i : BATCH;
+			server_settle(s, open_jobs(s) - nr);
+			s->way->respond(s, l->wave + i, nr);
+		}
 	}
 	server_settle(s, 0);
 	/* In smoke each response has an answer, else all of a sample have one. */
@@ -160,7 +174,8 @@ static void closed_loop_one(struct load *l, struct server *s, uint64_t *latency)
 	uint64_t begin;
 
 	for (uint64_t i = 0; i < l->latencies; i++) {
-		s->way->respond(s, &conn, 1, &begin);
+		begin = now_ns();
+		s->way->respond(s, &conn, 1);
 		peer_wait(s->sock[0], 1);
 		latency[i] = now_ns() - begin;
 		server_settle(s, 0);
@@ -182,18 +197,23 @@ static int poll_all(const struct server *s)
 	return fd;
 }
 
-/* All connections: those that were confirmed together go on together. */
+/*
+ * All connections: those that were confirmed together go on together. A response is due
+ * when the one before is confirmed, and waits from then on, if for others' turns.
+ */
 static void closed_loop_all(struct load *l, struct server *s, uint64_t *latency)
 {
 	struct epoll_event ready[MAX_CLOSED];
 	unsigned int conn[MAX_CLOSED];
-	uint64_t begin[MAX_CLOSED];
-	uint64_t begun = l->conns, done = 0;
+	uint64_t due[MAX_CLOSED];
+	uint64_t begun = l->conns, done = 0, now = now_ns();
 	unsigned int nr;
 	int fd = poll_all(s);
 	int n;
 
-	s->way->respond(s, l->wave, l->conns, begin);
+	for (unsigned int i = 0; i < l->conns; i++)
+		due[i] = now;
+	s->way->respond(s, l->wave, l->conns);
 	while (done < l->latencies) {
 		n = epoll_wait(fd, ready, MAX_CLOSED, -1);
 		if (n < 0 && errno != EINTR)
@@ -203,14 +223,16 @@ static void closed_loop_all(struct load *l, struct server *s, uint64_t *latency)
 			unsigned int c = ready[i].data.u32;
 
 			peer_wait(s->sock[c], 1);
-			latency[done++] = now_ns() - begin[c];
+			now = now_ns();
+			latency[done++] = now - due[c];
+			due[c] = now;
 			if (begun < l->latencies) {
 				conn[nr++] = c;
 				begun++;
 			}
 		}
 		if (nr)
-			s->way->respond(s, conn, nr, begin);
+			s->way->respond(s, conn, nr);
 		if (s->way->jobs)
 			jobs_read(&s->jobs, 0, NULL, NULL);
 	}
