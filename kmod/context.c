@@ -55,7 +55,8 @@ struct zctx *zctx_new(void)
 	INIT_LIST_HEAD(&ctx->events);
 	init_waitqueue_head(&ctx->wait);
 	init_llist_head(&ctx->ready);
-	INIT_DELAYED_WORK(&ctx->look, zctx_look_work);
+	timer_setup(&ctx->timer, zctx_look_later, 0);
+	INIT_WORK(&ctx->look, zctx_look_work);
 	zctx_set_opener(ctx);
 	ctx->id = atomic_long_inc_return(&zctx_last_id);
 	atomic_inc(&zctx_live);
@@ -76,6 +77,8 @@ static void zctx_free(struct kref *ref)
 	struct zjob *job;
 	unsigned long id;
 
+	/* There is no link any more that starts it. */
+	timer_delete_sync(&ctx->timer);
 	xa_erase(&zctx_table, ctx->id);
 	/* Closed, all of them: nothing is left to be done. */
 	llist_for_each_entry_safe(link, next, llist_del_all(&ctx->ready), ready)
@@ -122,8 +125,6 @@ void zctx_release(struct zctx *ctx)
 		zlink_abandon(link, until);
 		zlink_put(link);
 	}
-	if (cancel_delayed_work(&ctx->look))
-		zctx_put(ctx);
 	zctx_forget_events(ctx);
 	zctx_put(ctx);
 }

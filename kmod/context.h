@@ -35,7 +35,10 @@ struct zlink;
  * @wait: readers and pollers
  * @ready: links whose acknowledgments have come, with a reference each; who
  *	reads, polls or asks for a status takes their turns
- * @look: takes them when nobody does
+ * @timer: sees that nobody does; holds no reference, and ends before @ref is freed
+ * @look: takes them then; with a reference from its call to its end
+ * @called: @look is called and has not begun
+ * @looked: somebody has taken them since @timer was started
  * @nr_links: entries of @links
  * @nr_jobs: entries of @jobs
  * @inline_bytes: inline bytes that jobs in @jobs hold
@@ -75,7 +78,10 @@ struct zctx {
 	u32 nr_events;
 	wait_queue_head_t wait;
 	struct llist_head ready;
-	struct delayed_work look;
+	struct timer_list timer;
+	struct work_struct look;
+	unsigned long called;
+	bool looked;
 
 	atomic_t nr_links;
 	atomic_t nr_jobs;
@@ -99,6 +105,7 @@ struct zjob *zctx_next_job(struct zctx *ctx, u64 id);
 void zctx_ready(struct zctx *ctx, struct zlink *link);
 void zctx_look(struct zctx *ctx);
 void zctx_look_work(struct work_struct *work);
+void zctx_look_later(struct timer_list *timer);
 void zctx_post(struct zctx *ctx, struct zjob *job);
 void zctx_forget_events(struct zctx *ctx);
 ssize_t zctx_read(struct zctx *ctx, char __user *buf, size_t len, bool nonblock);

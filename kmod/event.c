@@ -28,7 +28,8 @@ static void zctx_wake(struct zctx *ctx)
  * a worker and back for each; who comes to read them later takes the turns of
  * all that are ready by then. A worker does it when nobody has for a while: one
  * called at once, for each acknowledgment, would take the CPU from the receiver
- * of a loopback connection, or from what else runs where packets arrive.
+ * of a loopback connection, or from what else runs where packets arrive. So would
+ * one every few milliseconds, now and then, when a reader keeps up with them.
  */
 void zctx_ready(struct zctx *ctx, struct zlink *link)
 {
@@ -39,9 +40,35 @@ void zctx_ready(struct zctx *ctx, struct zlink *link)
 	if (!llist_add(&link->ready, &ctx->ready))
 		return;
 	zctx_wake(ctx);
-	kref_get(&ctx->ref);
-	if (!zrunq_queue_delayed(&ctx->look, ZLOOK_DELAY))
-		zctx_put(ctx);
+	if (!timer_pending(&ctx->timer))
+		WRITE_ONCE(ctx->looked, false);
+	timer_reduce(&ctx->timer, jiffies + ZLOOK_DELAY);
+}
+
+/**
+ * zctx_look_later() - Call a worker unless somebody looks by himself
+ * @timer: zctx.timer
+ *
+ * What is there now has come since the last look, or there was none.
+ */
+void zctx_look_later(struct timer_list *timer)
+{
+	struct zctx *ctx = container_of(timer, struct zctx, timer);
+
+	/* Pairs with llist_add(): who still finds the timer pending has his link seen. */
+	smp_mb();
+	if (llist_empty(&ctx->ready))
+		return;
+	if (READ_ONCE(ctx->looked)) {
+		WRITE_ONCE(ctx->looked, false);
+		timer_reduce(timer, jiffies + ZLOOK_DELAY);
+		return;
+	}
+	if (test_and_set_bit(0, &ctx->called))
+		return;
+	/* In its end nothing needs it. */
+	if (kref_get_unless_zero(&ctx->ref))
+		zrunq_queue(&ctx->look);
 }
 
 /**
@@ -57,6 +84,7 @@ void zctx_look(struct zctx *ctx)
 
 	if (llist_empty(&ctx->ready))
 		return;
+	WRITE_ONCE(ctx->looked, true);
 	first = llist_reverse_order(llist_del_all(&ctx->ready));
 	llist_for_each_entry_safe(link, next, first, ready) {
 		clear_bit(ZLINK_READY, &link->bits);
@@ -71,8 +99,11 @@ void zctx_look(struct zctx *ctx)
 
 void zctx_look_work(struct work_struct *work)
 {
-	struct zctx *ctx = container_of(to_delayed_work(work), struct zctx, look);
+	struct zctx *ctx = container_of(work, struct zctx, look);
 
+	/* What comes from here on may call again. */
+	clear_bit(0, &ctx->called);
+	smp_mb__after_atomic();
 	atomic_inc(&zrunq_active);
 	zctx_look(ctx);
 	atomic_dec(&zrunq_active);

@@ -197,15 +197,12 @@ bool zrunq_is_wanted(void)
 }
 
 /**
- * zrunq_queue_delayed() - Have a worker do something that is no link's turn
- * @work: what; it does not wait for a disk
- * @delay: in jiffies
- *
- * Return: false when it is on its way already.
+ * zrunq_queue() - Have a worker do something that is no link's turn
+ * @work: what; it does not wait for a disk, and is not queued already
  */
-bool zrunq_queue_delayed(struct delayed_work *work, unsigned long delay)
+void zrunq_queue(struct work_struct *work)
 {
-	return queue_delayed_work(zrunq_cached.wq, work, delay);
+	queue_work(zrunq_cached.wq, work);
 }
 
 static int zrunq_setup(struct zrunq *rq, const char *name, unsigned int nr)

@@ -15,6 +15,6 @@ void zrunq_add(struct zlink *link, bool call);
 void zrunq_call(unsigned int nr);
 void zrunq_remove(struct zlink *link);
 bool zrunq_is_wanted(void);
-bool zrunq_queue_delayed(struct delayed_work *work, unsigned long delay);
+void zrunq_queue(struct work_struct *work);
 
 #endif /* ZCP_RUNQ_H */

@@ -147,9 +147,11 @@ end:	do
 		};
 		zlink_later()
 	:: atomic {
-			look == DUE ->
-			look = CALLED
-		}
+			look_timer == DUE ->
+			look_timer = IDLE;
+			look_timer_runs = true
+		};
+		zctx_look_later()
 	/* That of a job which has ended may be as far away as can be. */
 	:: atomic {
 			timer_for != NOBODY && !FINAL(timer_for) ->
@@ -180,7 +182,7 @@ active proctype monitor() {
 end:	timeout ->
 	d_step {
 		assert(!running && waiters == 0 && !idle_on[0] && !idle_on[1] && !idle_on[2]);
-		assert(!called && later != DUE && look == IDLE && !in_ready);
+		assert(!called && later != DUE && look_timer == IDLE && look == IDLE && !in_ready);
 		assert(!ending || closed);
 		JUDGE(0);
 		JUDGE(1);
@@ -331,7 +333,7 @@ active proctype closer() {
 	/* zctx_wait_all_gone(), znl_exit() */
 	ctx_freed && !netlink_busy;
 	zrunq_exit();
-	assert(!called && later == IDLE && look == IDLE && link_freed)
+	assert(!called && later == IDLE && look_timer == IDLE && look == IDLE && link_freed)
 }
 #endif
 

@@ -31,11 +31,10 @@ inline zctx_ready() {
 		};
 		d_step {
 			zctx_wake();
-			assert(!wq_gone);
 			if
-			:: look == IDLE ->
-				ctx_ref = ctx_ref + (BUG != BUG_LOOK_REF -> 1 : 0);
-				look = DUE
+			:: look_timer == IDLE ->
+				looked = false;
+				look_timer = DUE
 			:: else
 			fi
 		}
@@ -43,10 +42,48 @@ inline zctx_ready() {
 	w_flag = false
 }
 
+/* Of the timer, to its last step. */
+inline zctx_look_later() {
+	d_step {
+		use_ctx();
+		t_idle = !in_ready
+	};
+	if
+	:: t_idle
+	:: !t_idle && looked ->
+		d_step {
+			looked = false;
+			look_timer = DUE
+		}
+	:: !t_idle && !looked ->
+		d_step {
+			if
+			:: look == IDLE && ctx_ref > 0 ->
+				assert(!wq_gone);
+				ctx_ref = ctx_ref + (BUG != BUG_LOOK_REF -> 1 : 0);
+				look = CALLED
+			:: else
+			fi
+		}
+	fi;
+	d_step {
+		t_idle = false;
+		look_timer_runs = false;
+		if
+		:: ctx_waits ->
+			ctx_waits = false;
+			look_timer = IDLE;
+			zctx_free()
+		:: else
+		fi
+	}
+}
+
 inline zctx_look() {
 	d_step {
 		use_ctx();
 		t_listed = in_ready;
+		looked = looked || in_ready;
 		in_ready = false
 	};
 	if
@@ -162,15 +199,6 @@ inline zctx_release(who) {
 		}
 	:: else
 	fi;
-	/* cancel_delayed_work() */
-	d_step {
-		if
-		:: look != IDLE ->
-			look = IDLE;
-			zctx_put()
-		:: else
-		fi
-	};
 	zctx_forget_events();
 	d_step {
 		zctx_put()

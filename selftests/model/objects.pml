@@ -10,7 +10,7 @@ mtype = { TURN, CLOSE }
 /* The states of a job. */
 mtype = { NONE, QUEUED, RUNNING, BLOCKED, SENT, DONE, FAILED, CANCELLED }
 
-/* The states of zlink.later and zctx.look. */
+/* The states of zlink.later, zctx.timer and zctx.look. */
 mtype = { IDLE, TIMER, DUE, CALLED }
 /*
  * TIMER: it waits for the safety net, which is not to be relied upon and never
@@ -65,8 +65,12 @@ bool idle_woken[3]
 
 /* The context */
 byte ctx_ref = 2		/* of its file and of the link */
+bool ctx_waits			/* to be freed, for zctx.timer */
 bool ctx_freed
 chan events = [NR_JOBS] of { byte }
+mtype look_timer = IDLE
+bool look_timer_runs
+bool looked			/* since it was started */
 mtype look = IDLE
 bool look_runs
 bool wait_on			/* a reader stands in zctx.wait */
@@ -173,7 +177,12 @@ inline zctx_put() {
 	if
 	:: ctx_ref == 0 ->
 		assert(look == IDLE);
-		zctx_free()
+		/* timer_delete_sync() waits for the end of what runs, which then does the rest. */
+		look_timer = IDLE;
+		if
+		:: look_timer_runs -> ctx_waits = true
+		:: else -> zctx_free()
+		fi
 	:: else
 	fi
 }

@@ -21,7 +21,7 @@
 #define BUG_UNA			13	/* zlink_una() looks at BROKEN first */
 #define BUG_NEXT_CONNECTION	14	/* zjob_advance() trusts the socket's number */
 #define BUG_CALL_REF		15	/* zrunq_add() takes no reference */
-#define BUG_LOOK_REF		16	/* zctx_ready() takes none of the context */
+#define BUG_LOOK_REF		16	/* zctx_look_later() takes none of the context */
 #define BUG_WAIT_ENTRY		17	/* zlink_close() lets the socket go first */
 #define BUG_EXIT		18	/* zrunq_exit() does not flush */
 #define BUG_NOTE_LATE		19	/* zlink_turn() takes the note away when it ends */
