@@ -101,8 +101,8 @@ void zctx_look_work(struct work_struct *work)
 {
 	struct zctx *ctx = container_of(work, struct zctx, look);
 
-	/* What comes from here on may call again. */
 	clear_bit(0, &ctx->called);
+	/* What comes from here on calls again; what was there before is looked at. */
 	smp_mb__after_atomic();
 	atomic_inc(&zrunq_active);
 	zctx_look(ctx);
