@@ -19,8 +19,9 @@ struct zlink;
 
 /**
  * struct zctx - A context: what open("/dev/zcp") makes
- * @ref: one of the open file, one of each link that is not closed yet, and one
- *	of each look-up in the table of contexts
+ * @ref: one of the open file, one of each link that is not closed yet, one of
+ *	@look while it is called or runs, and one of each look-up in the table of
+ *	contexts
  * @id: unique while the module is loaded
  * @user: who opened it
  * @pid: the process that opened it, which may have ended since
@@ -36,7 +37,7 @@ struct zlink;
  * @ready: links whose acknowledgments have come, with a reference each; who
  *	reads, polls or asks for a status takes their turns
  * @timer: sees that nobody does; holds no reference, and ends before @ref is freed
- * @look: takes them then; with a reference from its call to its end
+ * @look: takes them then
  * @called: @look is called and has not begun
  * @looked: somebody has taken them since @timer was started
  * @nr_links: entries of @links
