@@ -2,6 +2,7 @@
 /* Submission: reading jobs from user memory, checking and queueing them. */
 #include <linux/cred.h>
 #include <linux/file.h>
+#include <linux/fsnotify.h>
 #include <linux/memcontrol.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -318,6 +319,24 @@ static int zjob_check_path(struct zlink *link, const struct zjob *job,
 	return -EOPNOTSUPP;
 }
 
+/*
+ * A read, also when the page cache is only looked at. It is told here, where it is the
+ * caller's, and where who runs the job's turns does not wait for a file system's journal.
+ */
+static void zjob_tell_access(const struct zjob *job)
+{
+	u32 i;
+
+	for (i = 0; i < job->nr_segs; i++) {
+		const struct zseg *seg = &job->segs[i];
+
+		if (!seg->file || (!seg->left && !seg->to_eof))
+			continue;
+		file_accessed(seg->file);
+		fsnotify_access(seg->file);
+	}
+}
+
 static int zctx_submit_one(struct zctx *ctx, struct zlink *link,
 			   const struct zcp_job *req, u64 __user *id_ptr,
 			   struct zcp_submit *reply, u64 *total)
@@ -332,8 +351,10 @@ static int zctx_submit_one(struct zctx *ctx, struct zlink *link,
 		return PTR_ERR(job);
 	*total += job->total;
 	ret = zjob_check_path(link, job, &reply->reason);
-	if (!ret)
+	if (!ret) {
+		zjob_tell_access(job);
 		ret = zjob_launch(ctx, link, job, id_ptr);
+	}
 	if (ret)
 		zjob_forget(ctx, job);
 	return ret;

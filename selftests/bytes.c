@@ -6,8 +6,10 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "kselftest_harness.h"
 #include "zcp_test.h"
@@ -356,6 +358,35 @@ TEST_F_TIMEOUT(bytes, exact_beyond_eof, 240)
 	job.mode = variant->mode;
 	EXPECT_EQ(-ENODATA, zt_try_submit(self->ctx, &job));
 	/* Not one byte of the segment before it either: the teardown looks. */
+	close(file);
+}
+
+/* The access time advances, and who watches the file is told: once for each segment. */
+TEST_F_TIMEOUT(bytes, is_a_read, 240)
+{
+	struct timespec old[2] = { { .tv_sec = 1 }, { .tv_nsec = UTIME_OMIT } };
+	int file = zt_file(&self->box, 1, 100), watch;
+	struct inotify_event event = {};
+	struct zcp_segment none[1] = { zt_range(file, 100, 0) };
+	struct zcp_segment some[1] = { zt_range(file, 0, 100) };
+	char path[64];
+	struct stat st;
+
+	zt_need(!futimens(file, old));
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
+	watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	zt_need(watch >= 0 && inotify_add_watch(watch, path, IN_ACCESS) >= 0);
+	send_and_compare(_metadata, self, variant->mode, none, 1, NULL, 1, 100, 0, 0);
+	EXPECT_EQ(-1, read(watch, &event, sizeof(event)));
+	zt_need(!fstat(file, &st));
+	EXPECT_EQ(1, st.st_atim.tv_sec);
+	send_and_compare(_metadata, self, variant->mode, some, 1, NULL, 1, 0, 100, 0);
+	EXPECT_EQ(sizeof(event), read(watch, &event, sizeof(event)));
+	EXPECT_EQ(IN_ACCESS, event.mask);
+	EXPECT_EQ(-1, read(watch, &event, sizeof(event)));
+	zt_need(!fstat(file, &st));
+	EXPECT_NE(1, st.st_atim.tv_sec);
+	close(watch);
 	close(file);
 }
 
