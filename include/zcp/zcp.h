@@ -194,7 +194,8 @@ ZCP_API void zcp_segment_inline(struct zcp_segment *segment, const void *data, s
  *	NULL.
  *
  * The first of the jobs may be under way, or even have ended, when this
- * returns.
+ * returns. It counts as a read of each file: its access time advances, and who
+ * watches it is told.
  *
  * Return: The number of jobs accepted, at least 1; they are the first ones of
  * the array. -errno when none was: the reason for which the first was refused.
