@@ -406,117 +406,6 @@ TEST_F(fds, target_espintcp)
 	CONNECTED(-EOPNOTSUPP, &conn);
 }
 
-static int bpf(int cmd, union bpf_attr *attr)
-{
-	return syscall(SYS_bpf, cmd, attr, sizeof(*attr));
-}
-
-/* A map of sockets, with a program that sees what they send if @verdict. */
-static int sockmap(bool verdict)
-{
-	struct bpf_insn pass[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = SK_PASS },
-		{ .code = BPF_JMP | BPF_EXIT },
-	};
-	union bpf_attr attr = {
-		.map_type = BPF_MAP_TYPE_SOCKMAP, .key_size = 4, .value_size = 4, .max_entries = 1,
-	};
-	int map = bpf(BPF_MAP_CREATE, &attr), prog;
-
-	if (map < 0 || !verdict)
-		return map;
-	memset(&attr, 0, sizeof(attr));
-	attr.prog_type = BPF_PROG_TYPE_SK_MSG;
-	attr.insns = (uintptr_t)pass;
-	attr.insn_cnt = ARRAY_SIZE(pass);
-	attr.license = (uintptr_t)"GPL";
-	prog = got(bpf(BPF_PROG_LOAD, &attr));
-	memset(&attr, 0, sizeof(attr));
-	attr.target_fd = map;
-	attr.attach_bpf_fd = prog;
-	attr.attach_type = BPF_SK_MSG_VERDICT;
-	zt_need(!bpf(BPF_PROG_ATTACH, &attr));
-	close(prog);
-	return map;
-}
-
-static int into_map(int map, int fd)
-{
-	uint32_t key = 0, value = fd;
-	union bpf_attr attr = {
-		.map_fd = map, .key = (uintptr_t)&key, .value = (uintptr_t)&value,
-	};
-
-	return bpf(BPF_MAP_UPDATE_ELEM, &attr);
-}
-
-#define LACKS_SOCKMAP "bpf(BPF_MAP_TYPE_SOCKMAP): errno %d, the kernel lacks CONFIG_BPF_STREAM_PARSER"
-
-/* A program decides about what such a socket sends; zcp would not ask it. */
-TEST_F(fds, target_sockmap)
-{
-	struct zt_conn conn;
-	int map = sockmap(true);
-
-	if (map < 0)
-		SKIP(return, LACKS_SOCKMAP, errno);
-	zt_connect(&conn, 0, 0);
-	zt_need(!into_map(map, conn.tx));
-	CONNECTED(-EOPNOTSUPP, &conn);
-	close(map);
-}
-
-/* The same when it comes into the map while it is linked. */
-TEST_F(fds, target_sockmap_after_link)
-{
-	struct zcp_event event;
-	struct zt_conn conn;
-	struct zcp_segment seg = zt_range(self->file, 0, 5000);
-	struct zcp_job job;
-	int map = sockmap(true), ret;
-
-	if (map < 0)
-		SKIP(return, LACKS_SOCKMAP, errno);
-	zt_connect(&conn, 0, 0);
-	job = zt_job(zt_link(self->ctx, conn.tx), &seg, 1);
-	zt_need(!into_map(map, conn.tx));
-	ret = zt_try_submit(self->ctx, &job);
-	if (!ret) {
-		zt_event(self->ctx, &event);
-		EXPECT_EQ(ZCP_STATE_FAILED, event.state);
-		EXPECT_EQ(EOPNOTSUPP, event.error);
-		EXPECT_EQ(0, event.bytes_sent);
-	} else {
-		EXPECT_EQ(-EOPNOTSUPP, ret);
-	}
-	ASSERT_EQ(0, zt_unlink(self->ctx, job.link, NULL));
-	close(conn.tx);
-	EXPECT_EQ(0, zt_drain(conn.rx));
-	close(conn.rx);
-	close(map);
-}
-
-/* In a map without such a program it sends as it always did. */
-TEST_F(fds, target_sockmap_without_program)
-{
-	struct zcp_event event;
-	struct zt_conn conn;
-	char buf[5000];
-	int map = sockmap(false);
-
-	if (map < 0)
-		SKIP(return, LACKS_SOCKMAP, errno);
-	zt_connect(&conn, 0, 0);
-	zt_need(!into_map(map, conn.tx));
-	zt_submit_range(self->ctx, zt_link(self->ctx, conn.tx), self->file, 0, sizeof(buf));
-	zt_read_full(conn.rx, buf, sizeof(buf));
-	EXPECT_EQ(-1, zt_mismatch(buf, sizeof(buf), 1, 0));
-	zt_event(self->ctx, &event);
-	EXPECT_EQ(ZCP_STATE_DONE, event.state);
-	zt_close(&conn);
-	close(map);
-}
-
 TEST_F(fds, target_not_connected)
 {
 	int bound = zt_listen(AF_INET, 0);
@@ -545,7 +434,7 @@ static int kind_bpf(void)
 		.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 1,
 	};
 
-	return bpf(BPF_MAP_CREATE, &attr);
+	return syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof(attr));
 }
 
 static int kind_uring(void)

@@ -311,6 +311,25 @@ void fz_listen_begin(void);
 void fz_listen(void);
 void fz_listen_end(void);
 
+/* pick.c: what arguments choose */
+
+/* Where in a context's slot, and the descriptor to use for it. */
+struct fz_target {
+	int fd;
+	int slot;		/* -1 when it is no context's */
+	uint32_t gen;
+	int inst;
+};
+
+uint64_t fz_edge(uint32_t r);
+int fz_slot_of(uint32_t arg);
+struct fz_target fz_ctx_of(uint32_t arg);
+int fz_sock_of(uint32_t arg);
+int fz_file_of(uint32_t arg);
+uint32_t fz_link_of(const struct fz_target *t, uint32_t r);
+uint64_t fz_job_of(uint32_t r);
+void fz_range_of(uint64_t *rng, int fd, uint64_t *off, uint64_t *len);
+
 /* ops.c: contexts */
 int fz_op_open(struct fz_worker *w, const struct fz_op *op);
 int fz_op_close(struct fz_worker *w, const struct fz_op *op);

@@ -16,155 +16,6 @@
 /* Any member of the structure may have any value, by command(). */
 #define GARBLED(m)	(MUTATED(m) && ((m) >> 8) % 16 >= 12)
 
-/* Where in a context's slot, and the descriptor to use for it. */
-struct target {
-	int fd;
-	int slot;		/* -1 when it is no context's */
-	uint32_t gen;
-	int inst;
-};
-
-static const uint64_t edges[] = {
-	0, 1, 2, 3, 7, 8, 63, 255, 2047, 2048, 4095, 4096, 4097, 65535, 65536, 1 << 20,
-	0x7fffffff, 0x80000000, 0xffffffff, 0x100000000, 1ULL << 40, (1ULL << 40) + 1,
-	0x7ffffffffffff000, 0x7fffffffffffffff, 0x8000000000000000, 0xffffffffffffffff,
-};
-
-static uint64_t edge(uint32_t r)
-{
-	return edges[r % (sizeof(edges) / sizeof(edges[0]))];
-}
-
-static int any_odd(uint32_t r)
-{
-	switch (r % 24) {
-	case 0:
-		return -1;
-	case 1:
-		return 0x7fffffff;
-	case 2:
-		return 1023;
-	case 3:
-		return FD_CTX + r / 24 % FZ_CTXS;
-	case 4:
-		return FD_TX + r / 24 % FZ_SOCKS;
-	case 5:
-		return FD_RX + r / 24 % FZ_SOCKS;
-	case 6:
-		return FD_FILE + r / 24 % FZ_FILES;
-	default:
-		return FD_ODD + r / 24 % FZ_ODDS;
-	}
-}
-
-static const uint8_t slots[8] = { 0, 0, 0, 0, 0, 1, 2, 3 };
-
-static struct target ctx_of(uint32_t arg)
-{
-	struct target t = { .slot = slots[arg % 8] };
-
-	/* Mostly one that is open. */
-	if (fz->ctx[t.slot].inst < 0 && (arg >> 8) % 8)
-		t.slot = 0;
-	t.fd = FD_CTX + t.slot;
-	if ((arg >> 16) % 64 == 1) {
-		t.fd = any_odd(arg >> 22);
-		t.slot = t.fd - FD_CTX;
-	}
-	if (t.slot < 0 || t.slot >= FZ_CTXS)
-		return (struct target) { .fd = t.fd, .slot = -1, .inst = -1 };
-	t.gen = fz->ctx[t.slot].gen;
-	t.inst = fz->ctx[t.slot].inst;
-	return t;
-}
-
-static int sock_of(uint32_t arg)
-{
-	unsigned int sock = arg % FZ_SOCKS, i;
-
-	if ((arg >> 16) % 16 == 1)
-		return any_odd(arg >> 20);
-	/* Mostly one that is connected. */
-	for (i = 0; i < FZ_SOCKS && (arg >> 8) % 8 && !fz->rx[sock].live; i++)
-		sock = (sock + 1) % FZ_SOCKS;
-	return FD_TX + sock;
-}
-
-static int file_of(uint32_t arg)
-{
-	if ((arg >> 16) % 24 == 1)
-		return any_odd(arg >> 20);
-	return FD_FILE + arg % FZ_FILES;
-}
-
-/* A link of the context, mostly one that is there. */
-static uint32_t link_of(const struct target *t, uint32_t r)
-{
-	uint32_t id = 0;
-
-	if (t->inst >= 0 && r % 16) {
-		struct fz_inst *inst = &fz->inst[t->inst];
-		uint32_t nr = inst->next_link;
-
-		if (nr > FZ_LINKS)
-			nr = FZ_LINKS;
-		if (nr)
-			id = inst->links[r / 16 % nr].id;
-	}
-	return id ? id : (r % 16 < 4 ? r / 16 : r / 16 % 6);
-}
-
-static uint64_t job_of(uint32_t r)
-{
-	uint32_t nr = fz->nr_recent < 64 ? fz->nr_recent : 64;
-
-	switch (r % 16) {
-	case 0:
-		return edge(r / 16);
-	case 1:
-		/* One that is being submitted, perhaps. */
-		return fz->last_id + r / 16 % 4;
-	default:
-		return nr ? fz->recent[r / 16 % nr] : r / 16 % 4;
-	}
-}
-
-/* Offset and length, mostly within the file, mostly at edges. */
-static void range_of(uint64_t *rng, int fd, uint64_t *off, uint64_t *len)
-{
-	uint64_t size = fd >= FD_FILE && fd < FD_FILE + FZ_FILES ?
-			fz_file_size(fd - FD_FILE) : 4096;
-	uint64_t r = fz_random(rng);
-
-	if (!size)
-		size = 1;
-	switch (r % 16) {
-	case 0:
-		*off = edge(r >> 8);
-		*len = edge(r >> 16);
-		return;
-	case 1:
-		*off = size - (r >> 8) % (size < 5000 ? size : 5000);
-		*len = (r >> 32) % 6000;
-		return;
-	case 2:
-	case 3:
-		*off = (r >> 8) % size & ~4095ULL;
-		*len = 4096 * (1 + (r >> 40) % 32);
-		break;
-	case 4:
-		*off = 0;
-		*len = size;
-		break;
-	default:
-		*off = (r >> 8) % size;
-		*len = (r >> 40) % (r & 0x80 ? 300000 : 3000);
-		break;
-	}
-	if (*off + *len > size && (r >> 4) % 8)
-		*len = size - *off;
-}
-
 /*
  * A command, whose structure and pointer are as they should be or mutated. What
  * the kernel wrote comes back in @buf; *@known says whether that is so.
@@ -194,7 +45,7 @@ static int command(struct fz_worker *w, int fd, unsigned int nr, void *buf, size
 				at[size + (r >> 4) % 64] = r;
 			break;
 		case 3:
-			word = edge(r);
+			word = fz_edge(r);
 			memcpy(at, &word, 4);
 			break;
 		case 4:
@@ -230,7 +81,7 @@ static int command(struct fz_worker *w, int fd, unsigned int nr, void *buf, size
 			*known = false;
 			break;
 		default:
-			word = edge(r);
+			word = fz_edge(r);
 			memcpy(at + 4 + r / 32 % (size / 4 - 1) * 4, &word, 4);
 			break;
 		}
@@ -248,7 +99,7 @@ static int command(struct fz_worker *w, int fd, unsigned int nr, void *buf, size
 
 int fz_op_open(struct fz_worker *w, const struct fz_op *op)
 {
-	int slot = slots[op->arg[0] % 8];
+	int slot = fz_slot_of(op->arg[0]);
 	int fd = open("/dev/zcp", O_RDWR | O_CLOEXEC | (op->arg[1] & 3 ? O_NONBLOCK : 0));
 	int inst, ret = 0;
 
@@ -270,7 +121,7 @@ int fz_op_open(struct fz_worker *w, const struct fz_op *op)
 
 int fz_op_close(struct fz_worker *w, const struct fz_op *op)
 {
-	int slot = slots[op->arg[0] % 8];
+	int slot = fz_slot_of(op->arg[0]);
 
 	/* Not too often: there would be nothing to work with. */
 	if (op->arg[1] % 8)
@@ -305,15 +156,15 @@ int fz_op_info(struct fz_worker *w, const struct fz_op *op)
 	struct zcp_info info = { .size = sizeof(info) };
 	bool known;
 
-	return command(w, ctx_of(op->arg[0]).fd, ZCP_IOC_INFO, &info, sizeof(info), op->arg[3],
+	return command(w, fz_ctx_of(op->arg[0]).fd, ZCP_IOC_INFO, &info, sizeof(info), op->arg[3],
 		       &known);
 }
 
 int fz_op_link(struct fz_worker *w, const struct fz_op *op)
 {
-	struct target t = ctx_of(op->arg[0]);
+	struct fz_target t = fz_ctx_of(op->arg[0]);
 	struct zcp_link link = {
-		.size = sizeof(link), .fd = sock_of(op->arg[1]),
+		.size = sizeof(link), .fd = fz_sock_of(op->arg[1]),
 		.flags = op->arg[2] & ZCP_LINK_CONTINUE,
 	};
 	struct fz_inst *inst;
@@ -341,8 +192,8 @@ int fz_op_link(struct fz_worker *w, const struct fz_op *op)
 
 int fz_op_unlink(struct fz_worker *w, const struct fz_op *op)
 {
-	struct target t = ctx_of(op->arg[0]);
-	struct zcp_unlink unlink = { .size = sizeof(unlink), .link = link_of(&t, op->arg[1]) };
+	struct fz_target t = fz_ctx_of(op->arg[0]);
+	struct zcp_unlink unlink = { .size = sizeof(unlink), .link = fz_link_of(&t, op->arg[1]) };
 	bool known;
 
 	return command(w, t.fd, ZCP_IOC_UNLINK, &unlink, sizeof(unlink), op->arg[3], &known);
@@ -361,8 +212,8 @@ static void make_segment(struct fz_worker *w, struct zcp_segment *seg, uint64_t 
 		seg->addr = (uintptr_t)w->arena + FZ_AT_INLINE + (r >> 32) % (FZ_MAX_INLINE / 2);
 	} else {
 		seg->type = ZCP_SEGMENT_FILE;
-		seg->fd = file_of(plain ? (r >> 8) & 0xffff : (uint32_t)(r >> 8));
-		range_of(rng, seg->fd, (uint64_t *)&seg->addr, (uint64_t *)&seg->len);
+		seg->fd = fz_file_of(plain ? (r >> 8) & 0xffff : (uint32_t)(r >> 8));
+		fz_range_of(rng, seg->fd, (uint64_t *)&seg->addr, (uint64_t *)&seg->len);
 		if (r >> 60 < 3) {
 			seg->flags = ZCP_SEGMENT_TO_EOF;
 			seg->len = 0;
@@ -382,10 +233,10 @@ static void make_segment(struct fz_worker *w, struct zcp_segment *seg, uint64_t 
 		seg->__reserved = r >> 8;
 		break;
 	case 3:
-		seg->addr = edge(r >> 8);
+		seg->addr = fz_edge(r >> 8);
 		break;
 	case 4:
-		seg->len = edge(r >> 8);
+		seg->len = fz_edge(r >> 8);
 		fz->loose_bytes = true;
 		break;
 	case 5:
@@ -395,7 +246,7 @@ static void make_segment(struct fz_worker *w, struct zcp_segment *seg, uint64_t 
 	}
 }
 
-static void make_job(struct fz_worker *w, struct zcp_job *job, const struct target *t,
+static void make_job(struct fz_worker *w, struct zcp_job *job, const struct fz_target *t,
 		     uint64_t *rng, uint32_t *segs)
 {
 	struct zcp_segment *seg = (void *)(w->arena + FZ_AT_SEGS);
@@ -408,7 +259,7 @@ static void make_job(struct fz_worker *w, struct zcp_job *job, const struct targ
 		nr = room;
 	memset(job, 0, sizeof(*job));
 	job->size = sizeof(*job);
-	job->link = link_of(t, plain ? (r >> 32) | 15 : (uint32_t)(r >> 32));
+	job->link = fz_link_of(t, plain ? (r >> 32) | 15 : (uint32_t)(r >> 32));
 	/* What is in the arena, others may have written since. */
 	job->nr_segments = nr;
 	job->segments = (uintptr_t)(seg + *segs);
@@ -426,28 +277,28 @@ static void make_job(struct fz_worker *w, struct zcp_job *job, const struct targ
 	r = fz_random(rng);
 	switch (r % 9) {
 	case 0:
-		job->size = edge(r >> 8);
+		job->size = fz_edge(r >> 8);
 		break;
 	case 1:
 		job->flags = r >> 8;
 		break;
 	case 2:
-		job->mode = edge(r >> 8);
+		job->mode = fz_edge(r >> 8);
 		break;
 	case 3:
-		job->complete = edge(r >> 8);
+		job->complete = fz_edge(r >> 8);
 		break;
 	case 4:
 		/* Segments of an earlier submission may follow. */
-		job->nr_segments = edge(r >> 8);
+		job->nr_segments = fz_edge(r >> 8);
 		fz->loose_bytes = true;
 		break;
 	case 5:
-		job->segments = edge(r >> 8);
+		job->segments = fz_edge(r >> 8);
 		fz->loose_bytes = true;
 		break;
 	case 6:
-		job->rate = edge(r >> 8);
+		job->rate = fz_edge(r >> 8);
 		break;
 	case 7:
 		job->segments = (uintptr_t)w->arena + FZ_ARENA - (r >> 8) % 200;
@@ -474,7 +325,7 @@ static void note_pieces(struct fz_worker *w, uint32_t nr)
 
 int fz_op_submit(struct fz_worker *w, const struct fz_op *op)
 {
-	struct target t = ctx_of(op->arg[0]);
+	struct fz_target t = fz_ctx_of(op->arg[0]);
 	struct zcp_job *jobs = (void *)(w->arena + FZ_AT_JOBS);
 	uint64_t rng = op->arg[2] | 1ULL << 40;
 	struct zcp_submit submit;
@@ -526,19 +377,19 @@ int fz_op_submit(struct fz_worker *w, const struct fz_op *op)
 
 int fz_op_cancel(struct fz_worker *w, const struct fz_op *op)
 {
-	struct zcp_cancel cancel = { .size = sizeof(cancel), .job = job_of(op->arg[1]) };
+	struct zcp_cancel cancel = { .size = sizeof(cancel), .job = fz_job_of(op->arg[1]) };
 	bool known;
 
-	return command(w, ctx_of(op->arg[0]).fd, ZCP_IOC_CANCEL, &cancel, sizeof(cancel),
+	return command(w, fz_ctx_of(op->arg[0]).fd, ZCP_IOC_CANCEL, &cancel, sizeof(cancel),
 		       op->arg[3], &known);
 }
 
 int fz_op_cancel_link(struct fz_worker *w, const struct fz_op *op)
 {
-	struct target t = ctx_of(op->arg[0]);
+	struct fz_target t = fz_ctx_of(op->arg[0]);
 	struct zcp_cancel cancel = {
 		.size = sizeof(cancel), .flags = ZCP_CANCEL_LINK,
-		.link = link_of(&t, op->arg[1]),
+		.link = fz_link_of(&t, op->arg[1]),
 	};
 	bool known;
 
@@ -557,8 +408,8 @@ static void check_status(const struct zcp_status *s)
 
 int fz_op_status(struct fz_worker *w, const struct fz_op *op)
 {
-	struct target t = ctx_of(op->arg[0]);
-	struct zcp_status status = { .size = sizeof(status), .job = job_of(op->arg[1]) };
+	struct fz_target t = fz_ctx_of(op->arg[0]);
+	struct zcp_status status = { .size = sizeof(status), .job = fz_job_of(op->arg[1]) };
 	bool known;
 	int ret;
 
@@ -570,7 +421,7 @@ int fz_op_status(struct fz_worker *w, const struct fz_op *op)
 
 int fz_op_walk(struct fz_worker *w, const struct fz_op *op)
 {
-	struct target t = ctx_of(op->arg[0] & 7);
+	struct fz_target t = fz_ctx_of(op->arg[0] & 7);
 	struct zcp_status status = { .size = sizeof(status), .flags = ZCP_STATUS_NEXT };
 	int n = 0;
 
@@ -584,11 +435,11 @@ int fz_op_walk(struct fz_worker *w, const struct fz_op *op)
 
 int fz_op_xfer(struct fz_worker *w, const struct fz_op *op)
 {
-	struct target t = ctx_of(op->arg[0]);
+	struct fz_target t = fz_ctx_of(op->arg[0]);
 	uint64_t rng = op->arg[2] | 1ULL << 41, off, len;
 	struct zcp_xfer xfer = {
-		.size = sizeof(xfer), .in_fd = file_of(op->arg[1] >> 3),
-		.out_fd = sock_of(op->arg[1]),
+		.size = sizeof(xfer), .in_fd = fz_file_of(op->arg[1] >> 3),
+		.out_fd = fz_sock_of(op->arg[1]),
 		.mode = op->arg[0] >> 8 & 3 ? ZCP_MODE_AUTO : op->arg[0] >> 10 & 3,
 		.flags = op->arg[0] >> 12 & (ZCP_XFER_NONBLOCK | ZCP_XFER_MORE),
 	};
@@ -597,7 +448,7 @@ int fz_op_xfer(struct fz_worker *w, const struct fz_op *op)
 	bool known;
 	int ret;
 
-	range_of(&rng, xfer.in_fd, &off, &len);
+	fz_range_of(&rng, xfer.in_fd, &off, &len);
 	xfer.offset = off;
 	xfer.count = len;
 	want = len;
@@ -625,7 +476,7 @@ int fz_op_xfer(struct fz_worker *w, const struct fz_op *op)
 
 int fz_op_read(struct fz_worker *w, const struct fz_op *op)
 {
-	struct target t = ctx_of(op->arg[0]);
+	struct fz_target t = fz_ctx_of(op->arg[0]);
 	unsigned char *at = w->arena + FZ_AT_DATA;
 	uint32_t m = op->arg[3];
 	size_t len = (1 + op->arg[1] % 16) * sizeof(struct zcp_event) + (m >> 28);
@@ -664,7 +515,7 @@ int fz_op_read(struct fz_worker *w, const struct fz_op *op)
 int fz_op_poll(struct fz_worker *w, const struct fz_op *op)
 {
 	struct pollfd pfd[3] = {
-		{ .fd = ctx_of(op->arg[0]).fd, .events = op->arg[1] },
+		{ .fd = fz_ctx_of(op->arg[0]).fd, .events = op->arg[1] },
 		{ .fd = FD_CTX + op->arg[2] % FZ_CTXS, .events = POLLIN },
 		{ .fd = FD_TX + op->arg[2] / 8 % FZ_SOCKS, .events = op->arg[1] & POLLOUT },
 	};
@@ -675,7 +526,7 @@ int fz_op_poll(struct fz_worker *w, const struct fz_op *op)
 /* System calls that a context has nothing for, and commands of nobody. */
 int fz_op_other(struct fz_worker *w, const struct fz_op *op)
 {
-	int fd = ctx_of(op->arg[0] & 7).fd;
+	int fd = fz_ctx_of(op->arg[0] & 7).fd;
 	unsigned char *at = w->arena + FZ_AT_DATA;
 	void *map;
 
