@@ -17,6 +17,7 @@
 struct job {
 	struct zcp_status status;
 	struct zcp_segment segments[MAX_SEGMENTS];
+	char *copy[MAX_SEGMENTS]; /* inline bytes */
 	bool used;
 	bool ended; /* its place may be taken */
 	bool cancel;

@@ -250,9 +250,11 @@ static struct job *next_job(struct ctx *ctx)
 /* Its files are closed; its status can still be asked for. */
 static void job_end(struct job *job)
 {
-	for (__u32 i = 0; i < job->status.nr_segments; i++)
+	for (__u32 i = 0; i < job->status.nr_segments; i++) {
 		if (job->segments[i].type == ZCP_SEGMENT_FILE)
 			syscall(SYS_close, job->segments[i].fd);
+		free(job->copy[i]);
+	}
 	job->ended = true;
 }
 
@@ -412,6 +414,7 @@ static int accept_job(struct ctx *ctx, void *arg, struct zcp_submit *reply)
 			return -EINVAL;
 		copy = malloc(seg->len + 1);
 		memcpy(copy, (void *)(uintptr_t)seg->addr, seg->len);
+		job->copy[s] = copy;
 		seg->addr = (uintptr_t)copy;
 		job->status.bytes_total += seg->len;
 	}
