@@ -9,8 +9,8 @@
 #include "msg.h"
 
 #define EVENTS 64
-/* Sent between two looks at events: little enough for a CPU's own cache. */
-#define WARM_BYTES (256 << 10)
+/* Sent between two looks at events: little enough for the CPU's caches. */
+#define WARM_BYTES (2 << 20)
 
 struct flight *flight_new(struct zcp_msg *msg)
 {
