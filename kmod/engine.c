@@ -190,15 +190,17 @@ static s64 zturn_quota(s64 budget)
 
 /*
  * The same for a job, in a turn with @quota left. A short one is not divided: its
- * receiver would need a call for each part, and it gains little by others' turns.
+ * receiver would need a call for each part, and it gains little by others' turns. Nor
+ * is the last one of a budget, which would call a worker for what is left of it.
  */
-static s64 zturn_quota_of(const struct zjob *job, s64 quota, s64 budget)
+static s64 zturn_quota_of(const struct zjob *job, s64 quota)
 {
 	u64 whole = (u64)READ_ONCE(zcp_quota_bytes) * ZTURN_WHOLE;
 
+	whole = min_t(u64, whole, ZTURN_ALONE);
 	if (quota <= 0 || job->total > whole || job->sent >= job->total)
 		return quota;
-	return max_t(s64, quota, min_t(s64, job->total - job->sent, budget));
+	return max_t(s64, quota, job->total - job->sent);
 }
 
 /*
@@ -255,7 +257,7 @@ static void zlink_turn(struct zlink *link, bool may_read, s64 *budget,
 		}
 
 		was = job->sent;
-		quota = zturn_quota_of(job, quota, *budget);
+		quota = zturn_quota_of(job, quota);
 		left = quota;
 		result = zjob_push(job, *batch, &quota, may_read);
 		if (result == ZPUSH_SENT)

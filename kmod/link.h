@@ -126,8 +126,11 @@ struct zlink {
 	unsigned long delay;
 };
 
-/* Bytes that a submission, or a look at a context, pushes by itself. */
-#define ZTURN_INLINE	(2 * 1024 * 1024)
+/*
+ * Bytes that a submission, or a look at a context, pushes by itself: some dozens of
+ * responses of 64 KiB. A short job that begins within them may end behind.
+ */
+#define ZTURN_INLINE	(4 * 1024 * 1024)
 
 static inline bool zlink_is_ending(const struct zlink *link)
 {
