@@ -7,7 +7,8 @@
  *
  * A hundred files also keep all CPUs busy, with receiving them not least. What
  * that alone does to the cached one is seen beside as many cold files that
- * threads send by sendfile(2). One thread receives all, by 64 KiB in turn.
+ * threads send by sendfile(2). One thread receives all of the cold ones, by 64 KiB
+ * in turn, and another one the cached one.
  */
 #include <errno.h>
 #include <poll.h>
@@ -228,6 +229,11 @@ static void sample(struct hot *h, enum load which, struct latencies *l)
 	cold_prepare(c);
 	/* What was cached for it went as well. */
 	disk_read(&h->file);
+	/* Who receives it stands for another machine, which does nothing else. */
+	if (hello.mode != PEER_CHECK) {
+		hello.flags = PEER_ALONE;
+		hello.lowat = 1;
+	}
 	hello.unit = HOT_BYTES;
 	h->sock = peer_connect(c->peer, &hello);
 	jobs_open(&h->jobs);

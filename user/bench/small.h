@@ -66,6 +66,8 @@ void server_open(struct server *s, const struct way *way, const struct pool *poo
 void server_close(struct server *s);
 /* Until at most @open responses have an event to come. */
 void server_settle(struct server *s, uint64_t open);
+/* Reads the events that there are. */
+void server_reap(struct server *s);
 /* The bytes of a response. */
 uint64_t server_bytes(const struct server *s);
 

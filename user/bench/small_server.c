@@ -213,3 +213,9 @@ void server_settle(struct server *s, uint64_t open)
 	if (s->way->jobs)
 		jobs_wait(&s->jobs, open, check_event, s);
 }
+
+void server_reap(struct server *s)
+{
+	if (s->way->jobs)
+		jobs_read(&s->jobs, 0, check_event, s);
+}

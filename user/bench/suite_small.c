@@ -6,7 +6,7 @@
  * files_per_s: responses go out in waves, one on each connection, and the time
  * ends when the receiver has confirmed all bytes and all events have been
  * read. p50 and p99: a connection gets its next response when the receiver has
- * confirmed the one before.
+ * confirmed the one before, and each counts from then on.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -167,19 +167,24 @@ static void run_files(struct load *l)
 	judge_files(l, s);
 }
 
-/* One connection: nothing but the response is waited for. */
+/*
+ * One connection. A response is due when the one before is confirmed. Events of those that
+ * have ended are read while one is on its way, as a server would.
+ */
 static void closed_loop_one(struct load *l, struct server *s, uint64_t *latency)
 {
 	const unsigned int conn = 0;
-	uint64_t begin;
+	uint64_t due = now_ns(), now;
 
 	for (uint64_t i = 0; i < l->latencies; i++) {
-		begin = now_ns();
 		s->way->respond(s, &conn, 1);
+		server_reap(s);
 		peer_wait(s->sock[0], 1);
-		latency[i] = now_ns() - begin;
-		server_settle(s, 0);
+		now = now_ns();
+		latency[i] = now - due;
+		due = now;
 	}
+	server_settle(s, 0);
 }
 
 static int poll_all(const struct server *s)
@@ -233,8 +238,7 @@ static void closed_loop_all(struct load *l, struct server *s, uint64_t *latency)
 		}
 		if (nr)
 			s->way->respond(s, conn, nr);
-		if (s->way->jobs)
-			jobs_read(&s->jobs, 0, NULL, NULL);
+		server_reap(s);
 	}
 	server_settle(s, 0);
 	close(fd);
