@@ -100,20 +100,39 @@ static void zlink_settle(struct zlink *link, s32 open)
 	atomic64_sub(acked, &link->ctx->user->inflight);
 }
 
-/**
- * zlink_is_tight() - Has TCP about as much memory as it may have?
- * @link: a link that is not closed
- *
- * With more it drops what arrives on sockets that have more than their share. What
- * is pushed on thousands of links at a time would be sent again later; but for a
- * few bytes of each it can wait in its file.
+/*
+ * When TCP had too much memory last, in jiffies, of whatever link. Nobody waits for it,
+ * and it may be a moment late.
  */
-bool zlink_is_tight(const struct zlink *link)
-{
-	const struct sock *sk = link->sk;
+static unsigned long ztight_last;
 
-	return atomic_long_read(READ_ONCE(sk->sk_prot)->memory_allocated) >
-	       (sk_prot_mem_limits(sk, 0) + sk_prot_mem_limits(sk, 1)) / 2;
+/*
+ * Has TCP about as much memory as it may have? With more it drops what arrives on
+ * sockets that have more than their share. What is pushed on thousands of links at a
+ * time would be sent again later; but for a few bytes of each it can wait in its file.
+ */
+static bool ztight_now(const struct sock *sk)
+{
+	unsigned long now = jiffies;
+
+	if (atomic_long_read(READ_ONCE(sk->sk_prot)->memory_allocated) <=
+	    (sk_prot_mem_limits(sk, 0) + sk_prot_mem_limits(sk, 1)) / 2)
+		return false;
+	if (READ_ONCE(ztight_last) != now)
+		WRITE_ONCE(ztight_last, now);
+	return true;
+}
+
+/*
+ * The same, a moment ago. Those that have stopped go on when their own bytes are
+ * acknowledged: until then those whose were first would take all that is free by now.
+ */
+static bool ztight_before(void)
+{
+	unsigned long last = READ_ONCE(ztight_last);
+
+	return time_in_range(jiffies, last,
+			     last + msecs_to_jiffies(READ_ONCE(zcp_tight_ms)));
 }
 
 /*
@@ -130,27 +149,43 @@ static s64 zlink_share(const struct zlink *link)
 			 2 * max_t(s64, sockets, 1));
 }
 
+/* What the limits of the link's context and user leave: bytes, 0 or less for none. */
+static s64 zlink_room_of_owner(const struct zlink *link)
+{
+	s64 ctx = (s64)READ_ONCE(zcp_max_inflight) << 20;
+	s64 user = (s64)READ_ONCE(zcp_max_user_inflight) << 20;
+
+	ctx -= atomic64_read(&link->ctx->inflight);
+	user -= atomic64_read(&link->ctx->user->inflight);
+	return min(ctx, user);
+}
+
+/**
+ * zlink_waits_for_others() - May other links' acknowledgments make room for this one?
+ * @link: a link that is not closed, and has no room
+ */
+bool zlink_waits_for_others(const struct zlink *link)
+{
+	return zlink_room_of_owner(link) <= 0;
+}
+
 /**
  * zlink_room() - How many bytes more may be in flight
  * @link: a link that is not closed; the caller is its runner
+ * @is_short: the job is a short one, which does not hold back for what was a moment ago
  *
  * A link with little in flight has room whatever the others hold: one whose
  * peer has stalled may hold all there is, and must not stop them.
  *
  * Return: bytes; 0 or less for none.
  */
-s64 zlink_room(const struct zlink *link)
+s64 zlink_room(const struct zlink *link, bool is_short)
 {
-	s64 ctx = (s64)READ_ONCE(zcp_max_inflight) << 20;
-	s64 user = (s64)READ_ONCE(zcp_max_user_inflight) << 20;
 	s64 inflight = READ_ONCE(link->inflight);
 	s64 own = ZLINK_INFLIGHT - inflight;
-	s64 room;
+	s64 room = zlink_room_of_owner(link);
 
-	ctx -= atomic64_read(&link->ctx->inflight);
-	user -= atomic64_read(&link->ctx->user->inflight);
-	room = min(ctx, user);
-	if (zlink_is_tight(link))
+	if (ztight_now(link->sk) || (!is_short && ztight_before()))
 		room = min(room, zlink_share(link) - inflight);
 	return max(room, own);
 }

@@ -25,7 +25,6 @@
 #define ZJOB_COST	256	/* what an empty job takes off the quota */
 #define ZTURN_ALONE	(2 * 1024 * 1024)	/* before a link looks for others */
 #define ZTURN_BUDGET	(32 * 1024 * 1024)	/* of a worker, at most */
-#define ZTURN_WHOLE	5	/* quotas: a job that has no more is sent at a stretch */
 #define ZDELAY_NOMEM	max(HZ / 100, 1)
 
 /* The job at the head of the queue, which the runner begins with. */
@@ -189,16 +188,13 @@ static s64 zturn_quota(s64 budget)
 }
 
 /*
- * The same for a job, in a turn with @quota left. A short one is not divided: its
- * receiver would need a call for each part, and it gains little by others' turns. Nor
- * is the last one of a budget, which would call a worker for what is left of it.
+ * The same for a job, in a turn with @quota left. A short one is not divided: it gains
+ * little by others' turns. Nor is the last one of a budget, which would call a worker for
+ * what is left of it.
  */
 static s64 zturn_quota_of(const struct zjob *job, s64 quota)
 {
-	u64 whole = (u64)READ_ONCE(zcp_quota_bytes) * ZTURN_WHOLE;
-
-	whole = min_t(u64, whole, ZTURN_ALONE);
-	if (quota <= 0 || job->total > whole || job->sent >= job->total)
+	if (quota <= 0 || !zjob_is_short(job) || job->sent >= job->total)
 		return quota;
 	return max_t(s64, quota, job->total - job->sent);
 }
@@ -293,7 +289,7 @@ static void zlink_turn(struct zlink *link, bool may_read, s64 *budget,
 			 * when that is TCP's: acknowledgments of this link's
 			 * own bytes do, and others may be thousands.
 			 */
-			if (!zlink_is_tight(link))
+			if (zlink_waits_for_others(link))
 				zlink_kick_later(link, ZDELAY_MIN);
 			if (zlink_wait_for_room(link, job))
 				continue;

@@ -311,7 +311,7 @@ static ssize_t zseg_push_inline(struct zjob *job, struct zseg *seg,
 static s64 zjob_room(struct zjob *job, const struct zseg *seg, s64 quota,
 		     enum zpush_result *why)
 {
-	s64 room = min(quota, zlink_room(job->link));
+	s64 room = min(quota, zlink_room(job->link, zjob_is_short(job)));
 	u64 paced;
 
 	*why = ZPUSH_LIMIT;

@@ -8,6 +8,7 @@
 #include <linux/list.h>
 #include <linux/zcp.h>
 
+#include "limit.h"
 #include "pace.h"
 #include "transmit.h"
 
@@ -153,6 +154,18 @@ enum zpush_result {
 	ZPUSH_STOPPED,
 	ZPUSH_FAILED,
 };
+
+/* A job of so many quotas, and bytes, is a short one. */
+#define ZJOB_SHORT_QUOTAS	5
+#define ZJOB_SHORT_BYTES	(2 * 1024 * 1024)
+
+/* A short job is sent at a stretch: its receiver would need a call for each part. */
+static inline bool zjob_is_short(const struct zjob *job)
+{
+	u64 most = (u64)READ_ONCE(zcp_quota_bytes) * ZJOB_SHORT_QUOTAS;
+
+	return job->total <= min_t(u64, most, ZJOB_SHORT_BYTES);
+}
 
 static inline bool zjob_is_final(const struct zjob *job)
 {

@@ -55,6 +55,10 @@ unsigned int zcp_readahead_kb = 8192;
 module_param_named(readahead_kb, zcp_readahead_kb, uint, 0644);
 MODULE_PARM_DESC(readahead_kb, "KiB to read ahead of a send queue (8192, 0: what the device says)");
 
+unsigned int zcp_tight_ms = 200;
+module_param_named(tight_ms, zcp_tight_ms, uint, 0644);
+MODULE_PARM_DESC(tight_ms, "Milliseconds that long jobs hold back after TCP's memory was short (200)");
+
 static DEFINE_HASHTABLE(zuser_table, 6);
 static DEFINE_SPINLOCK(zuser_lock);
 

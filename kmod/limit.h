@@ -25,6 +25,7 @@ extern unsigned int zcp_max_user_inflight;
 extern unsigned int zcp_small_bytes;
 extern unsigned int zcp_quota_bytes;
 extern unsigned int zcp_readahead_kb;
+extern unsigned int zcp_tight_ms;
 
 /**
  * struct zuser - What one user holds, in all contexts

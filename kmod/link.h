@@ -169,8 +169,8 @@ bool zlink_has_next(struct zlink *link, const struct zjob *job);
 u32 zlink_una(const struct zlink *link);
 u64 zlink_job_acked(struct zlink *link, const struct zjob *job);
 void zlink_charge(struct zlink *link, u64 bytes, u32 seq);
-bool zlink_is_tight(const struct zlink *link);
-s64 zlink_room(const struct zlink *link);
+bool zlink_waits_for_others(const struct zlink *link);
+s64 zlink_room(const struct zlink *link, bool is_short);
 bool zlink_reap(struct zlink *link);
 bool zlink_end_job(struct zlink *link, struct zjob *job, u8 state, int error);
 void zlink_finish_all(struct zlink *link, u32 una, u8 state, int error,

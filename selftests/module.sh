@@ -24,7 +24,8 @@ parameters() {
 	local name value
 
 	for name in max_links max_jobs max_user_links max_user_jobs max_segments max_batch \
-		max_inline_total max_inflight max_user_inflight small_bytes quota_bytes; do
+		max_inline_total max_inflight max_user_inflight small_bytes quota_bytes \
+		tight_ms; do
 		value=$(cat "/sys/module/zcp/parameters/$name") || return 1
 		[ "$value" -gt 0 ] || return 1
 	done

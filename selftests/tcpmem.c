@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@
 #define LITTLE	(64 * ZT_KIB)
 #define BLOCK	"/sys/kernel/tracing/events/zcp/zcp_block/enable"
 #define TRACE	"/sys/kernel/tracing/trace"
+#define TIGHT_MS	"/sys/module/zcp/parameters/tight_ms"
 
 FIXTURE(tcpmem) {
 	struct zt_box box;
@@ -78,6 +80,7 @@ FIXTURE_TEARDOWN(tcpmem)
 		zt_sink_free(&sinks[i]);
 	}
 	set_tcp_mem(self, self->was);
+	zt_run("echo 200 >" TIGHT_MS);
 	close(self->ctx);
 	for (i = 0; i < NR; i++)
 		zt_close(&self->conns[i]);
@@ -134,6 +137,65 @@ TEST_F_TIMEOUT(tcpmem, who_waits_takes_no_turns, 240)
 	zt_need(!zt_run("echo 0 >" BLOCK));
 	EXPECT_LE(nr, NR)
 		TH_LOG("%u turns in two seconds", nr);
+}
+
+/* What TCP holds, in pages. */
+static long tcp_pages(void)
+{
+	FILE *sockstat = fopen("/proc/net/sockstat", "r");
+	long pages = -1;
+	char line[512];
+	char *mem;
+
+	zt_need(sockstat);
+	while (fgets(line, sizeof(line), sockstat)) {
+		mem = strstr(line, "mem ");
+		if (!strncmp(line, "TCP:", 4) && mem)
+			pages = atol(mem + 4);
+	}
+	fclose(sockstat);
+	zt_need(pages >= 0);
+	return pages;
+}
+
+/*
+ * What others have left when it is not short any more is not for the first who comes, but
+ * for short jobs. In pages: from 512 MiB on it is short; a share is 96 MiB by 2 x 260.
+ */
+TEST_F_TIMEOUT(tcpmem, long_jobs_hold_back_for_a_while, 240)
+{
+	static const struct {
+		const char *ms;
+		uint64_t len, least, most;
+	} jobs[] = {
+		{ "echo 0 >" TIGHT_MS, LEN, LEN, LEN },
+		{ "echo 600000 >" TIGHT_MS, LEN, LITTLE, LEN - LEN / 4 },
+		{ "echo 600000 >" TIGHT_MS, LEN / 2, LEN / 2, LEN / 2 },
+	};
+	int ctx = zt_open(O_NONBLOCK);
+	struct zcp_status status;
+	struct zt_conn conn[3];
+	uint64_t job;
+	int i;
+
+	zt_sleep_ms(ZT_WATCH);
+	EXPECT_GT(tcp_pages(), 1024);
+	set_tcp_mem(self, "131072 131072 24576");
+	for (i = 0; i < 3; i++) {
+		zt_connect_holding(&conn[i]);
+		zt_need(!zt_run("%s", jobs[i].ms));
+		job = zt_submit_range(ctx, zt_link(ctx, conn[i].tx), self->file, 0, jobs[i].len);
+		zt_sleep_ms(500);
+		ASSERT_EQ(0, zt_status(ctx, job, &status));
+		EXPECT_GE(status.bytes_sent, jobs[i].least)
+			TH_LOG("%llu bytes of job %d", (unsigned long long)status.bytes_sent, i);
+		EXPECT_LE(status.bytes_sent, jobs[i].most)
+			TH_LOG("%llu bytes of job %d", (unsigned long long)status.bytes_sent, i);
+	}
+	EXPECT_LT(tcp_pages(), 131072);
+	close(ctx);
+	for (i = 0; i < 3; i++)
+		zt_close(&conn[i]);
 }
 
 TEST_HARNESS_MAIN

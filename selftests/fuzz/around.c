@@ -341,6 +341,7 @@ int fz_op_parameter(struct fz_worker *w, const struct fz_op *op)
 		{ "max_user_inflight", { 0, 1, 4, 16384 } },
 		{ "small_bytes", { 0, 1, 100000, 2048 } }, { "quota_bytes", { 0, 1, 5000, 65536 } },
 		{ "readahead_kb", { 0, 4, 128, 8192 } }, { "progress_ms", { 0, 1, 50, 1000 } },
+		{ "tight_ms", { 0, 1, 10000, 200 } },
 	};
 	unsigned int i = op->arg[0] % (sizeof(params) / sizeof(params[0]));
 	char path[96], text[16];

@@ -37,7 +37,7 @@ static const uint32_t sizes[FZ_FILES] = {
 static const char * const params[] = {
 	"max_jobs", "max_links", "max_user_jobs", "max_segments", "max_batch", "max_inline_total",
 	"max_inflight", "max_user_inflight", "small_bytes", "quota_bytes", "readahead_kb",
-	"progress_ms",
+	"progress_ms", "tight_ms",
 };
 
 #define NR_PARAMS	(sizeof(params) / sizeof(params[0]))
