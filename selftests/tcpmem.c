@@ -29,6 +29,8 @@ FIXTURE(tcpmem) {
 	/* The machine's, which is not seen from within the box. */
 	int tcp_mem;
 	char was[96];
+	/* The module's, to be written back. */
+	char tight_ms[16];
 	int ctx;
 	int file;
 };
@@ -38,11 +40,21 @@ static void set_tcp_mem(FIXTURE_DATA(tcpmem) *self, const char *value)
 	zt_need(pwrite(self->tcp_mem, value, strlen(value), 0) == (ssize_t)strlen(value));
 }
 
+static void read_tight_ms(FIXTURE_DATA(tcpmem) *self)
+{
+	FILE *file = fopen(TIGHT_MS, "r");
+
+	zt_need(file && fgets(self->tight_ms, sizeof(self->tight_ms), file));
+	fclose(file);
+	self->tight_ms[strcspn(self->tight_ms, "\n")] = 0;
+}
+
 /* A job on each link, which its send queue could hold. */
 FIXTURE_SETUP(tcpmem)
 {
 	int i;
 
+	read_tight_ms(self);
 	self->tcp_mem = open("/proc/sys/net/ipv4/tcp_mem", O_RDWR | O_CLOEXEC);
 	zt_need(self->tcp_mem >= 0);
 	zt_need(pread(self->tcp_mem, self->was, sizeof(self->was) - 1, 0) > 0);
@@ -80,7 +92,7 @@ FIXTURE_TEARDOWN(tcpmem)
 		zt_sink_free(&sinks[i]);
 	}
 	set_tcp_mem(self, self->was);
-	zt_run("echo 200 >" TIGHT_MS);
+	EXPECT_EQ(0, zt_run("echo %s >" TIGHT_MS, self->tight_ms));
 	close(self->ctx);
 	for (i = 0; i < NR; i++)
 		zt_close(&self->conns[i]);
