@@ -338,8 +338,11 @@ static int gather(struct zcp_msg_link *link, const struct message *m, size_t fro
 
 static bool is_full(const struct zcp_msg_link *link)
 {
+	uint64_t half = link->msg->window / 2;
+
 	/* Room for the parts of a long message that is copied. */
-	return gathered(link) + PARTS_MAX >= BATCH || link->flight->bytes >= BATCH_BYTES;
+	return gathered(link) + PARTS_MAX >= BATCH ||
+	       link->flight->bytes >= (half < BATCH_BYTES ? half : BATCH_BYTES);
 }
 
 /* Errors that do not end the connection. */
