@@ -240,7 +240,7 @@ TEST_F_TIMEOUT(pool, lingers, 240)
 	/* Nor does what is enough for a submission. */
 	jobs = msg_stats(self->msg).jobs;
 	zt_sink_count(&sink, self->conn.rx);
-	for (int i = 0; i < 49; i++) {
+	for (int i = 0; i < 33; i++) {
 		zt_need(!zcp_pool_alloc(self->pool, 65536, &buf));
 		ASSERT_EQ(0, zcp_send_msg(self->link, buf, 65536, 0));
 	}
@@ -248,7 +248,7 @@ TEST_F_TIMEOUT(pool, lingers, 240)
 	EXPECT_EQ(0, zcp_msg_wait(self->link, -1));
 	zt_need(!shutdown(self->conn.tx, SHUT_WR));
 	zt_sink_join(&sink);
-	EXPECT_EQ(1 + 49 * 65536, sink.len);
+	EXPECT_EQ(1 + 33 * 65536, sink.len);
 	zt_sink_free(&sink);
 }
 
@@ -583,8 +583,8 @@ TEST_F_TIMEOUT(pool, no_growth, 600)
 	EXPECT_EQ(0, zcp_msg_wait(self->link, -1));
 	EXPECT_EQ(0, pool_stats(self->pool).outstanding);
 	/* The window, and what slabs and the thread keep of each bucket. */
-	EXPECT_LE(pool_stats(self->pool).high_water, 14 * ZT_MIB);
-	EXPECT_LE(resident(), rss + 14 * ZT_MIB);
+	EXPECT_LE(pool_stats(self->pool).high_water, 10 * ZT_MIB);
+	EXPECT_LE(resident(), rss + 10 * ZT_MIB);
 	EXPECT_EQ(n, msg_stats(self->msg).messages);
 	EXPECT_EQ(total, msg_stats(self->msg).bytes);
 	zt_need(!shutdown(self->conn.tx, SHUT_WR));

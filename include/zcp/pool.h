@@ -227,14 +227,14 @@ ZCP_API int zcp_pool_get_stats(struct zcp_pool *pool, struct zcp_pool_stats *sta
  * @threshold: Messages of so many bytes and more go by reference; 0 for what
  *	zcp_msg_threshold_get() says. Messages shorter than a page never do.
  * @window: Bytes of the pool's memory that a link may have on their way, not
- *	acknowledged, before zcp_send_msg() waits; 0 for 8 MiB (4 MiB before 0.8.4). One message may
+ *	acknowledged, before zcp_send_msg() waits; 0 for 4 MiB. One message may
  *	always be.
  * @flags: ZCP_MSG_NONBLOCK, ZCP_MSG_LOCAL, or 0.
  * @linger_us: How long a message may wait in the library for others of its link,
  *	in microseconds, 0 to 1,000,000; 0: not at all. See below. Since 0.8.
  *
  * With @linger_us messages of a link leave together, by one system call: when
- * 4 MiB, half of @window or 48 buffers have come together, by zcp_msg_flush() or
+ * 2 MiB, half of @window or 48 buffers have come together, by zcp_msg_flush() or
  * zcp_msg_wait(),
  * or else by a thread that the messenger has for that, when the first of them has
  * waited for half of the time at least and all of it at most (and until the

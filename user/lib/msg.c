@@ -13,7 +13,7 @@
 
 #include "msg.h"
 
-#define WINDOW_DEFAULT (8 << 20)
+#define WINDOW_DEFAULT (4 << 20)
 #define LINGER_MAX 1000000
 
 static void msg_free(struct zcp_msg *msg)

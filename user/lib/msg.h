@@ -11,7 +11,7 @@
 
 /* Segments of a job, and its bytes, when messages are gathered; or half of the window. */
 #define BATCH 64
-#define BATCH_BYTES (4 << 20)
+#define BATCH_BYTES (2 << 20)
 
 /*
  * The buffers of a job. They are the kernel's from its submission to its event,

@@ -10,7 +10,7 @@
 
 #define EVENTS 64
 /* Sent between two looks at events: little enough for the CPU's caches. */
-#define WARM_BYTES (4 << 20)
+#define WARM_BYTES (2 << 20)
 
 struct flight *flight_new(struct zcp_msg *msg)
 {
