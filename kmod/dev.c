@@ -49,7 +49,7 @@ static int zcmd_info(struct zcmd *c)
 	if (info->flags || info->__reserved)
 		return -EOPNOTSUPP;
 	info->features = ZCP_FEATURE_NOCACHE | ZCP_FEATURE_RATE |
-			 ZCP_FEATURE_HEADER;
+			 ZCP_FEATURE_HEADER | ZCP_FEATURE_SUBMIT_EVENTS;
 	info->modes = BIT(ZCP_MODE_AUTO) | BIT(ZCP_MODE_ZEROCOPY) |
 		      BIT(ZCP_MODE_COPY);
 	info->reasons = GENMASK(ZCP_REASON_COUNT - 1, 1);
@@ -123,12 +123,21 @@ static int zcmd_unlink(struct zcmd *c)
 static int zcmd_submit(struct zcmd *c)
 {
 	struct zcp_submit *req = c->cmd;
+	ssize_t n;
 	int ret;
 
 	ret = zctx_submit(c->ctx, req);
 	if (zcmd_reply(c, sizeof(*req)))
 		return -EFAULT;
-	return ret;
+	if (!req->events_len || (ret && ret != -EAGAIN))
+		return ret;
+	/* Not before it is known that the caller can be told how many. */
+	n = zctx_read(c->ctx, u64_to_user_ptr(req->events), req->events_len,
+		      true);
+	if (n <= 0)
+		return ret;
+	req->events_read = n;
+	return zcmd_reply(c, sizeof(*req)) ? -EFAULT : ret;
 }
 
 static int zcmd_cancel_link(struct zcmd *c)

@@ -472,13 +472,15 @@ static int zctx_check_batch(const struct zcp_submit *req)
 	    req->job_size < offsetofend(struct zcp_job, id) ||
 	    req->job_size > PAGE_SIZE)
 		return -EINVAL;
+	if (req->events_len && req->events_len < sizeof(struct zcp_event))
+		return -EINVAL;
 	return 0;
 }
 
 /**
  * zctx_submit() - Submit a batch of jobs
  * @ctx: the context
- * @req: the batch; its outputs are filled in
+ * @req: the batch; its outputs are filled in, but for events, which are the caller's
  *
  * Return: 0 when at least one was accepted, or a negative errno.
  */
@@ -489,6 +491,7 @@ int zctx_submit(struct zctx *ctx, struct zcp_submit *req)
 	req->accepted = 0;
 	req->limit = ZCP_LIMIT_NONE;
 	req->reason = ZCP_REASON_NONE;
+	req->events_read = 0;
 	ret = zctx_check_batch(req);
 	if (!ret)
 		ret = zctx_submit_batch(ctx, req);

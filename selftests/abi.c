@@ -291,7 +291,8 @@ TEST_F(abi, flags_as_reported)
 	EXPECT_EQ((1U << ZCP_REASON_COUNT) - 1, info.reasons | 1);
 	EXPECT_EQ(sizeof(struct zcp_event), info.event_size);
 	EXPECT_EQ(sizeof(struct zcp_info), info.size);
-	EXPECT_EQ(ZCP_FEATURE_NOCACHE | ZCP_FEATURE_RATE | ZCP_FEATURE_HEADER, info.features);
+	EXPECT_EQ(ZCP_FEATURE_NOCACHE | ZCP_FEATURE_RATE | ZCP_FEATURE_HEADER |
+		  ZCP_FEATURE_SUBMIT_EVENTS, info.features);
 	EXPECT_EQ(0, info.__reserved);
 	EXPECT_GE(info.max_inline, 64 * ZT_KIB);
 	EXPECT_GE(info.max_links, 1000);
@@ -507,6 +508,8 @@ TEST_F(abi, values_wrong)
 	SUBMIT_WITH(-EINVAL, submit->nr_jobs = info.max_batch + 1);
 	SUBMIT_WITH(-EINVAL, submit->nr_jobs = UINT32_MAX);
 	SUBMIT_WITH(-EINVAL, submit->job_size = 0);
+	SUBMIT_WITH(-EINVAL, submit->events_len = 1);
+	SUBMIT_WITH(-EINVAL, submit->events_len = info.event_size - 1);
 	SUBMIT_WITH(-EINVAL, submit->job_size = JOB_FIRST - 1);
 	SUBMIT_WITH(-EINVAL, self->job.size = 0);
 	SUBMIT_WITH(-EINVAL, self->job.size = JOB_FIRST - 1);

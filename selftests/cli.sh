@@ -469,7 +469,7 @@ caps_of_loopback() {
 info_and_list() {
 	run 0 info && empty "$tmp/err" && run 0 info --json && valid_json "$tmp/out" &&
 		[ "$(json max_links "$tmp/out")" -ge 1000 ] &&
-		grep -q '"features":\["nocache","rate","header"\]' "$tmp/out" &&
+		grep -q '"features":\["nocache","rate","header","submit-events"\]' "$tmp/out" &&
 		run 0 list && empty "$tmp/err" && run 0 list --json && valid_json "$tmp/out" &&
 		same '[]' "$(cat "$tmp/out")" list
 }

@@ -68,9 +68,11 @@ static int steps(void)
 	submit.jobs = (unsigned long)&job;
 	submit.nr_jobs = 1;
 	submit.job_size = sizeof(job);
+	submit.events = (unsigned long)&event;
+	submit.events_len = sizeof(event);
 	if (zcp(ZCP_IOC_SUBMIT, &submit) || submit.accepted != 1 || !job.id)
 		return 3;
-	if (call(NR_read, CTX, (long)&event, sizeof(event)) != sizeof(event))
+	if (!submit.events_read && call(NR_read, CTX, (long)&event, sizeof(event)) != sizeof(event))
 		return 4;
 	if (event.job != job.id || event.user_data != job.user_data ||
 	    event.state != ZCP_STATE_DONE || event.bytes_sent != 200 ||

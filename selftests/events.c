@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 
@@ -109,6 +110,129 @@ TEST_F_TIMEOUT(events, read_fault, 240)
 	EXPECT_EQ(EFAULT, errno);
 	zt_event(self->ctx, &event);
 	EXPECT_EQ(id, event.job);
+}
+
+/* A submission that reads events, too. */
+static struct zcp_submit with_events(struct zcp_job *jobs, uint32_t nr, void *events, size_t len)
+{
+	return (struct zcp_submit) {
+		.size = sizeof(struct zcp_submit), .jobs = (uintptr_t)jobs, .nr_jobs = nr,
+		.job_size = sizeof(*jobs), .events = (uintptr_t)events, .events_len = len,
+		.events_read = 99,
+	};
+}
+
+/* A submission takes what read(2) would: whole records, the oldest first. */
+TEST_F_TIMEOUT(events, submission_reads, 240)
+{
+	struct zcp_segment seg = zt_range(self->file, 0, 0);
+	struct zcp_job job = zt_job(self->link, &seg, 1);
+	struct zcp_event event[8];
+	struct zcp_submit submit;
+	struct zcp_cancel cancel;
+	uint64_t id[4];
+	int i;
+
+	for (i = 0; i < 4; i++)
+		id[i] = empty_job(self);
+	zt_wait_state(self->ctx, id[3], ZCP_STATE_DONE);
+	submit = with_events(&job, 1, event, 3 * sizeof(event[0]) - 1);
+	ASSERT_EQ(0, ioctl(self->ctx, ZCP_IOC_SUBMIT, &submit));
+	EXPECT_EQ(1, submit.accepted);
+	ASSERT_EQ(2 * sizeof(event[0]), submit.events_read);
+	for (i = 0; i < 2; i++) {
+		EXPECT_EQ(id[i], event[i].job);
+		EXPECT_EQ(ZCP_STATE_DONE, event[i].state);
+		EXPECT_EQ(sizeof(event[i]), event[i].size);
+		EXPECT_EQ(-ENOENT, zt_state(self->ctx, id[i]));
+	}
+	for (i = 2; i < 4; i++) {
+		zt_event(self->ctx, event);
+		EXPECT_EQ(id[i], event[0].job);
+	}
+	zt_event(self->ctx, event);
+	EXPECT_EQ(job.id, event[0].job);
+
+	/* It waits for none, of a descriptor that blocks either. */
+	seg = zt_range(self->file, 0, 4 * ZT_PAGE);
+	job.rate = 1;
+	submit = with_events(&job, 1, event, sizeof(event));
+	ASSERT_EQ(0, ioctl(self->ctx, ZCP_IOC_SUBMIT, &submit));
+	EXPECT_EQ(0, submit.events_read);
+	EXPECT_EQ(0, zt_cancel(self->ctx, job.id, &cancel));
+	zt_event(self->ctx, event);
+	EXPECT_EQ(job.id, event[0].job);
+	EXPECT_EQ(ZCP_STATE_CANCELLED, event[0].state);
+}
+
+/* A call that is refused for what it is reads nothing. */
+TEST_F_TIMEOUT(events, refused_submission_reads_nothing, 240)
+{
+	struct zcp_segment seg = zt_range(-1, 0, 0);
+	struct zcp_job job = zt_job(self->link, &seg, 1);
+	uint64_t id = empty_job(self);
+	struct zcp_submit submit;
+	struct zcp_event event;
+
+	zt_wait_state(self->ctx, id, ZCP_STATE_DONE);
+	submit = with_events(&job, 1, &event, sizeof(event));
+	EXPECT_EQ(-1, ioctl(self->ctx, ZCP_IOC_SUBMIT, &submit));
+	EXPECT_EQ(EBADF, errno);
+	EXPECT_EQ(0, submit.events_read);
+	zt_event(self->ctx, &event);
+	EXPECT_EQ(id, event.job);
+}
+
+/* What cannot be written, or told, is not lost. */
+TEST_F_TIMEOUT(events, submission_fault, 240)
+{
+	struct zcp_submit *submit = mmap(NULL, 2 * ZT_PAGE, PROT_READ | PROT_WRITE,
+					 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *end = (char *)submit + ZT_PAGE;
+	struct zcp_segment seg = zt_range(self->file, 0, 0);
+	struct zcp_job job = zt_job(self->link, &seg, 1);
+	size_t room = sizeof(struct zcp_event);
+	struct zcp_event event;
+	uint64_t id[4];
+	int i;
+
+	ASSERT_NE(MAP_FAILED, submit);
+	zt_need(!munmap(end, ZT_PAGE));
+	for (i = 0; i < 2; i++)
+		id[i] = empty_job(self);
+	zt_wait_state(self->ctx, id[1], ZCP_STATE_DONE);
+
+	/* No room at all. */
+	*submit = with_events(&job, 1, end, 8 * room);
+	EXPECT_EQ(0, ioctl(self->ctx, ZCP_IOC_SUBMIT, submit));
+	EXPECT_EQ(1, submit->accepted);
+	EXPECT_EQ(0, submit->events_read);
+	id[2] = job.id;
+
+	/* For one. */
+	zt_wait_state(self->ctx, id[2], ZCP_STATE_DONE);
+	*submit = with_events(&job, 1, end - room - room / 2, 8 * room);
+	EXPECT_EQ(0, ioctl(self->ctx, ZCP_IOC_SUBMIT, submit));
+	EXPECT_EQ(1, submit->accepted);
+	EXPECT_EQ(room, submit->events_read);
+	memcpy(&event, end - room - room / 2, room);
+	EXPECT_EQ(id[0], event.job);
+	id[3] = job.id;
+
+	/* Their number cannot be told. */
+	*submit = with_events(&job, 1, &event, room);
+	event.job = 0;
+	zt_need(!mprotect(submit, ZT_PAGE, PROT_READ));
+	EXPECT_EQ(-1, ioctl(self->ctx, ZCP_IOC_SUBMIT, submit));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(0, event.job);
+	for (i = 1; i < 4; i++) {
+		zt_event(self->ctx, &event);
+		EXPECT_EQ(id[i], event.job);
+	}
+	zt_event(self->ctx, &event);
+	EXPECT_EQ(job.id, event.job);
+	munmap(submit, ZT_PAGE);
 }
 
 struct reader {
@@ -245,7 +369,8 @@ TEST_F_TIMEOUT(events, epoll_edge, 240)
 
 /*
  * The stress: links that come and go, peers that read, stall and reset, jobs
- * of all kinds, cancelled at random, while two threads read the events.
+ * of all kinds, cancelled at random, while two threads read the events,
+ * and submissions some.
  */
 #define LANES	8
 #define MAX_IDS	200000
@@ -262,6 +387,22 @@ struct tally {
 	volatile bool stop;
 };
 
+static void take(struct tally *t, const struct zcp_event *event, size_t n)
+{
+	pthread_mutex_lock(&t->lock);
+	for (size_t i = 0; i < n; i++) {
+		zt_need(t->nr < MAX_IDS);
+		zt_need(event[i].state >= ZCP_STATE_DONE);
+		zt_need(event[i].state <= ZCP_STATE_CANCELLED);
+		zt_need((event[i].state == ZCP_STATE_DONE) == !event[i].error);
+		zt_need(event[i].bytes_acked <= event[i].bytes_sent);
+		zt_need(event[i].bytes_zerocopy + event[i].bytes_copied == event[i].bytes_sent);
+		t->states[event[i].state]++;
+		t->ids[t->nr++] = event[i].job;
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
 static void *collect(void *arg)
 {
 	struct tally *t = arg;
@@ -270,7 +411,6 @@ static void *collect(void *arg)
 		struct pollfd pfd = { .fd = t->ctx, .events = POLLIN };
 		struct zcp_event event[5];
 		ssize_t n;
-		int i;
 
 		if (poll(&pfd, 1, 50) <= 0)
 			continue;
@@ -280,19 +420,7 @@ static void *collect(void *arg)
 			zt_need(errno == EAGAIN);
 			continue;
 		}
-		pthread_mutex_lock(&t->lock);
-		for (i = 0; i < n / (ssize_t)sizeof(event[0]); i++) {
-			zt_need(t->nr < MAX_IDS);
-			zt_need(event[i].state >= ZCP_STATE_DONE);
-			zt_need(event[i].state <= ZCP_STATE_CANCELLED);
-			zt_need((event[i].state == ZCP_STATE_DONE) == !event[i].error);
-			zt_need(event[i].bytes_acked <= event[i].bytes_sent);
-			zt_need(event[i].bytes_zerocopy + event[i].bytes_copied ==
-				event[i].bytes_sent);
-			t->states[event[i].state]++;
-			t->ids[t->nr++] = event[i].job;
-		}
-		pthread_mutex_unlock(&t->lock);
+		take(t, event, n / sizeof(event[0]));
 	}
 	return NULL;
 }
@@ -311,13 +439,15 @@ static void open_lane(int ctx, struct zt_conn *conn, uint32_t *link)
 	*link = zt_link_flags(ctx, conn->tx, rand() % 2 ? ZCP_LINK_CONTINUE : 0);
 }
 
-static int submit_some(int ctx, uint32_t link, int file, uint64_t *ids, size_t *nr)
+static int submit_some(struct tally *t, uint32_t link, int file, uint64_t *ids, size_t *nr)
 {
 	struct zcp_segment segs[8][2];
+	struct zcp_event event[3];
 	struct zcp_job jobs[8];
 	struct zcp_submit submit = {
 		.size = sizeof(submit), .jobs = (uintptr_t)jobs,
 		.nr_jobs = 1 + rand() % 8, .job_size = sizeof(jobs[0]),
+		.events = (uintptr_t)event, .events_len = rand() % 4 * sizeof(event[0]),
 	};
 	uint32_t i;
 	int ret;
@@ -330,8 +460,10 @@ static int submit_some(int ctx, uint32_t link, int file, uint64_t *ids, size_t *
 		jobs[i].mode = rand() % 3;
 		jobs[i].complete = rand() % 2;
 	}
-	ret = ioctl(ctx, ZCP_IOC_SUBMIT, &submit) ? -errno : 0;
+	ret = ioctl(t->ctx, ZCP_IOC_SUBMIT, &submit) ? -errno : 0;
 	zt_need(ret || submit.accepted);
+	zt_need(submit.events_read <= submit.events_len);
+	take(t, event, submit.events_read / sizeof(event[0]));
 	for (i = 0; i < submit.accepted; i++)
 		ids[(*nr)++] = jobs[i].id;
 	return ret;
@@ -375,7 +507,7 @@ TEST_F_TIMEOUT(events, exactly_one_per_job, 400)
 		int lane = rand() % LANES, what = rand() % 100, ret;
 
 		if (what < 35) {
-			ret = submit_some(self->ctx, links[lane], self->file, ids, &nr);
+			ret = submit_some(&t, links[lane], self->file, ids, &nr);
 			/* The peer reset this one, or there are enough jobs. */
 			zt_need(!ret || ret == -ESHUTDOWN || ret == -EAGAIN || ret == -ENODATA);
 		} else if (what < 37) {

@@ -48,7 +48,8 @@ AT(job, user_data, 32); AT(job, id, 40); AT(job, rate, 48); SIZE(job, 56);
 AT(submit, size, 0); AT(submit, flags, 4); AT(submit, jobs, 8);
 AT(submit, nr_jobs, 16); AT(submit, job_size, 20); AT(submit, accepted, 24);
 AT(submit, error, 28); AT(submit, limit, 32); AT(submit, reason, 36);
-SIZE(submit, 40);
+AT(submit, events, 40); AT(submit, events_len, 48); AT(submit, events_read, 52);
+SIZE(submit, 56);
 
 AT(cancel, size, 0); AT(cancel, flags, 4); AT(cancel, job, 8);
 AT(cancel, link, 16); AT(cancel, cancelled, 20); AT(cancel, state, 24);

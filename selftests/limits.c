@@ -234,6 +234,18 @@ static void jobs_limit(struct __test_metadata *_metadata, FIXTURE_DATA(limits) *
 	EXPECT_EQ(0, ioctl(self->ctx, ZCP_IOC_SUBMIT, &submit));
 	EXPECT_EQ(1, submit.accepted);
 	EXPECT_EQ(limit, submit.limit);
+	/* Read by the call that is refused: there is room for the next. */
+	submit = batch(jobs + 6, 2);
+	submit.events = (uintptr_t)&event;
+	submit.events_len = sizeof(event);
+	EXPECT_EQ(-1, ioctl(self->ctx, ZCP_IOC_SUBMIT, &submit));
+	EXPECT_EQ(EAGAIN, errno);
+	EXPECT_EQ(limit, submit.limit);
+	EXPECT_EQ(sizeof(event), submit.events_read);
+	EXPECT_EQ(jobs[1].id, event.job);
+	submit = batch(jobs + 6, 2);
+	EXPECT_EQ(0, ioctl(self->ctx, ZCP_IOC_SUBMIT, &submit));
+	EXPECT_EQ(1, submit.accepted);
 	restore_parameters(self);
 	expect_done(_metadata, self, 5);
 }

@@ -205,6 +205,30 @@ ZCP_API int zcp_job_submit(struct zcp_ctx *ctx, struct zcp_job *jobs, unsigned i
 			   struct zcp_submit *reply);
 
 /**
+ * zcp_job_submit_and_read() - Submit jobs, and read the events that are there
+ * @ctx: The context.
+ * @jobs: The jobs, as for zcp_job_submit().
+ * @count: Their number.
+ * @reply: As for zcp_job_submit().
+ * @events: Out: events of any job of the context, in the order in which these
+ *	ended; also of the jobs submitted, if they have by then.
+ * @max: Room in @events, at least 1; 64 are read at most.
+ * @nr_events: Out: their number, which may be 0, also when no job was accepted;
+ *	or -EPROTO when a record cannot be understood.
+ *
+ * What zcp_job_submit() and zcp_event_read() without waiting do, by one system
+ * call: for who has always something to submit, or waits for room below a limit.
+ * Events are read when a job was accepted, or the first was refused with
+ * -EAGAIN. A kernel that lacks %ZCP_FEATURE_SUBMIT_EVENTS is called twice.
+ *
+ * Return: As zcp_job_submit().
+ * Since: 0.9.0
+ */
+ZCP_API int zcp_job_submit_and_read(struct zcp_ctx *ctx, struct zcp_job *jobs, unsigned int count,
+				    struct zcp_submit *reply, struct zcp_event *events,
+				    unsigned int max, int *nr_events);
+
+/**
  * zcp_job_cancel() - Cancel a job
  * @ctx: The context.
  * @job: Its id.

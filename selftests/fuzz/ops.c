@@ -323,6 +323,35 @@ static void note_pieces(struct fz_worker *w, uint32_t nr)
 	}
 }
 
+/* Events too, at the end of the arena: what is garbled cannot write to much of it. */
+static void want_events(struct fz_worker *w, struct zcp_submit *submit, uint32_t r)
+{
+	uint32_t nr = 1 + r % 8;
+	unsigned char *at = w->arena + FZ_ARENA - nr * sizeof(struct zcp_event);
+
+	switch (r / 8 % 16) {
+	case 0:
+		at = NULL;
+		break;
+	case 1:
+		at = w->alias;
+		break;
+	case 2:
+		at += sizeof(struct zcp_event) / 2;
+		break;
+	}
+	submit->events = (uintptr_t)at;
+	submit->events_len = nr * sizeof(struct zcp_event);
+}
+
+static void take_events(const struct zcp_submit *submit)
+{
+	if (submit->events_read > submit->events_len)
+		fz_fail("SUBMIT read %u bytes of events", submit->events_read);
+	else if (submit->events_read)
+		fz_take_events((void *)(uintptr_t)submit->events, submit->events_read);
+}
+
 int fz_op_submit(struct fz_worker *w, const struct fz_op *op)
 {
 	struct fz_target t = fz_ctx_of(op->arg[0]);
@@ -353,12 +382,16 @@ int fz_op_submit(struct fz_worker *w, const struct fz_op *op)
 		jobs = (void *)(w->alias + FZ_AT_JOBS);
 		submit.jobs = (uintptr_t)jobs;
 	}
+	if (submit.jobs == (uintptr_t)(w->arena + FZ_AT_JOBS) && op->arg[1] >> 16 & 1)
+		want_events(w, &submit, op->arg[1] >> 17);
 	note_pieces(w, segs);
 	if (GARBLED(op->arg[3]))
 		fz->loose_bytes = true;
 	ret = command(w, t.fd, ZCP_IOC_SUBMIT, &submit, sizeof(submit), op->arg[3], &known);
 	if (t.slot < 0)
 		return ret;
+	if (known && submit.size >= sizeof(submit) && (!ret || ret == -EAGAIN))
+		take_events(&submit);
 	if (!known || submit.job_size != sizeof(*jobs) ||
 	    submit.jobs != (uintptr_t)jobs || submit.nr_jobs > nr) {
 		fz_note_unknown(t.slot, t.gen);

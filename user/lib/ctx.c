@@ -75,6 +75,7 @@ int zcp_ctx_open(struct zcp_ctx **ctx, const struct zcp_ctx_opts *opts)
 		goto err_close;
 	}
 	new->event_size = info.event_size;
+	new->features = info.features;
 	*ctx = new;
 	return 0;
 

@@ -10,8 +10,6 @@
 
 #include "internal.h"
 
-#define BATCH_BYTES 8192
-
 static int64_t now_ms(void)
 {
 	struct timespec ts;
@@ -29,8 +27,8 @@ static void translate(struct zcp_event *event, const char *record, uint32_t size
 	event->size = size;
 }
 
-/* Cut what read(2) gave into records: each says where the next one starts. */
-static int cut(struct zcp_event *events, unsigned int max, const char *buf, size_t len)
+/* Each record says where the next one starts. */
+int zcp_event_cut(struct zcp_event *events, unsigned int max, const char *records, size_t len)
 {
 	unsigned int n = 0;
 	uint32_t size;
@@ -38,11 +36,11 @@ static int cut(struct zcp_event *events, unsigned int max, const char *buf, size
 	while (len) {
 		if (n == max || len < offsetof(struct zcp_event, user_data))
 			return -EPROTO;
-		memcpy(&size, buf, sizeof(size));
+		memcpy(&size, records, sizeof(size));
 		if (size < offsetof(struct zcp_event, user_data) || size > len)
 			return -EPROTO;
-		translate(&events[n++], buf, size);
-		buf += size;
+		translate(&events[n++], records, size);
+		records += size;
 		len -= size;
 	}
 	return n;
@@ -51,7 +49,7 @@ static int cut(struct zcp_event *events, unsigned int max, const char *buf, size
 /* What is there now; -EAGAIN when nothing is. */
 static int read_now(const struct zcp_ctx *ctx, struct zcp_event *events, unsigned int max)
 {
-	char batch[BATCH_BYTES];
+	char batch[ZCP_EVENT_BATCH];
 	char *buf = batch;
 	size_t room = sizeof(batch) / ctx->event_size;
 	ssize_t len;
@@ -72,7 +70,7 @@ static int read_now(const struct zcp_ctx *ctx, struct zcp_event *events, unsigne
 	else if (!len)
 		ret = -EPROTO;
 	else
-		ret = cut(events, room, buf, len);
+		ret = zcp_event_cut(events, room, buf, len);
 	if (buf != batch)
 		free(buf);
 	return ret;

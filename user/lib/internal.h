@@ -18,6 +18,7 @@
 struct zcp_ctx {
 	int fd;
 	uint32_t event_size;
+	uint64_t features;
 };
 
 /*
@@ -31,6 +32,15 @@ int zcp_opts_get(void *opts, size_t known, const void *user);
  * negative time has no end.
  */
 int zcp_event_wait(const struct zcp_ctx *ctx, int timeout_ms);
+
+/* Records of events: up to 64 of the ABI's as it is, fewer of a kernel that writes longer ones. */
+#define ZCP_EVENT_BATCH 8192
+
+/*
+ * Translate @len bytes of records: the number of events, of which there is room
+ * for @max, or -EPROTO.
+ */
+int zcp_event_cut(struct zcp_event *events, unsigned int max, const char *records, size_t len);
 
 static inline int zcp_ioctl(const struct zcp_ctx *ctx, unsigned long cmd, void *arg)
 {

@@ -27,27 +27,82 @@ void zcp_segment_inline(struct zcp_segment *segment, const void *data, size_t le
 	segment->len = length;
 }
 
+/* The caller's structure may be shorter than ours, which the kernel's may be, too. */
+static int reply_size(const struct zcp_submit *reply)
+{
+	return !reply || reply->size >= offsetof(struct zcp_submit, events) ? 0 : -EINVAL;
+}
+
+static void reply_set(struct zcp_submit *reply, const struct zcp_submit *from)
+{
+	uint32_t size;
+
+	if (!reply)
+		return;
+	size = reply->size;
+	memcpy(reply, from, size < sizeof(*from) ? size : sizeof(*from));
+	reply->size = size;
+}
+
+/* Events are read into @records, if there is room in it. */
+static int submit(struct zcp_ctx *ctx, struct zcp_job *jobs, unsigned int count,
+		  struct zcp_submit *reply, void *records, uint32_t *len)
+{
+	struct zcp_submit s = { .size = sizeof(s) };
+	int ret;
+
+	if (!jobs || !count || count > INT_MAX || reply_size(reply))
+		return -EINVAL;
+	s.jobs = (uintptr_t)jobs;
+	s.nr_jobs = count;
+	s.job_size = jobs[0].size;
+	s.events = *len ? (uintptr_t)records : 0;
+	s.events_len = *len;
+
+	ret = zcp_ioctl(ctx, ZCP_IOC_SUBMIT, &s);
+	*len = s.events_read;
+	/* They were the library's. */
+	s.events = 0;
+	s.events_len = 0;
+	s.events_read = 0;
+	reply_set(reply, &s);
+	return ret ? ret : (int)s.accepted;
+}
+
 int zcp_job_submit(struct zcp_ctx *ctx, struct zcp_job *jobs, unsigned int count,
 		   struct zcp_submit *reply)
 {
-	struct zcp_submit local = { .size = sizeof(local) };
+	uint32_t none = 0;
+
+	return submit(ctx, jobs, count, reply, NULL, &none);
+}
+
+int zcp_job_submit_and_read(struct zcp_ctx *ctx, struct zcp_job *jobs, unsigned int count,
+			    struct zcp_submit *reply, struct zcp_event *events, unsigned int max,
+			    int *nr_events)
+{
+	char records[ZCP_EVENT_BATCH];
+	uint32_t len = 0, room;
 	int ret;
 
-	if (!jobs || !count || count > INT_MAX)
+	if (!ctx || !events || !max || !nr_events)
 		return -EINVAL;
-	if (!reply)
-		reply = &local;
-	reply->flags = 0;
-	reply->jobs = (uintptr_t)jobs;
-	reply->nr_jobs = count;
-	reply->job_size = jobs[0].size;
-	reply->accepted = 0;
-	reply->error = 0;
-	reply->limit = ZCP_LIMIT_NONE;
-	reply->reason = ZCP_REASON_NONE;
-
-	ret = zcp_ioctl(ctx, ZCP_IOC_SUBMIT, reply);
-	return ret ? ret : (int)reply->accepted;
+	*nr_events = 0;
+	room = sizeof(records) / ctx->event_size;
+	if (room > max)
+		room = max;
+	if (ctx->features & ZCP_FEATURE_SUBMIT_EVENTS)
+		len = room * ctx->event_size;
+	if (len) {
+		ret = submit(ctx, jobs, count, reply, records, &len);
+		*nr_events = zcp_event_cut(events, room, records, len);
+		return ret;
+	}
+	/* A kernel that cannot, or whose records are longer than what there is room for here. */
+	ret = submit(ctx, jobs, count, reply, NULL, &len);
+	if (ret > 0 || ret == -EAGAIN)
+		*nr_events = zcp_event_read(ctx, events, max, 0);
+	return ret;
 }
 
 int zcp_job_cancel(struct zcp_ctx *ctx, uint64_t job, struct zcp_cancel *reply)

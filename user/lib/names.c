@@ -53,12 +53,13 @@ static const char *const features[] = {
 	"nocache",
 	"rate",
 	"header",
+	"submit-events",
 };
 
 /* clang-format on */
 
 _Static_assert(ZCP_FEATURE_NOCACHE == 1ULL << 0 && ZCP_FEATURE_RATE == 1ULL << 1 &&
-		       ZCP_FEATURE_HEADER == 1ULL << 2,
+		       ZCP_FEATURE_HEADER == 1ULL << 2 && ZCP_FEATURE_SUBMIT_EVENTS == 1ULL << 3,
 	       "features are named in the order of their bits");
 _Static_assert(COUNT(reasons) == ZCP_REASON_COUNT, "a name for every reason");
 

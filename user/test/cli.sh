@@ -190,8 +190,9 @@ wait "$receiver"
 # The verbs that ask the device.
 mocked 0 info --json &&
 	json 'o["max_inline"] == 65536 and o["modes"] == ["auto", "zerocopy", "copy"] and
-		o["features"] == ["nocache", "rate", "header"] and o["feature_bits"] == 7' &&
-	mocked 0 info && says out '^features: +nocache rate header$' &&
+		o["features"] == ["nocache", "rate", "header", "submit-events"] and
+		o["feature_bits"] == 15' &&
+	mocked 0 info && says out '^features: +nocache rate header submit-events$' &&
 	ZCP_MOCK_FEATURES=0x102 mocked 0 info && says out '^features: +rate unknown$' &&
 	ZCP_MOCK_FEATURES=0 mocked 0 info --json && json 'o["features"] == []'
 ok $? "info"

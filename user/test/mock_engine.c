@@ -22,7 +22,8 @@
 #define MAX_INLINE 65536
 #define MAX_RATE (1ULL << 40)
 #define CHUNK 65536
-#define FEATURES (ZCP_FEATURE_NOCACHE | ZCP_FEATURE_RATE | ZCP_FEATURE_HEADER)
+#define FEATURES \
+	(ZCP_FEATURE_NOCACHE | ZCP_FEATURE_RATE | ZCP_FEATURE_HEADER | ZCP_FEATURE_SUBMIT_EVENTS)
 
 static uint64_t last_job;
 
@@ -436,12 +437,18 @@ static int accept_job(struct ctx *ctx, void *arg, struct zcp_submit *reply)
 
 static int do_submit(struct ctx *ctx, void *arg)
 {
-	struct zcp_submit submit;
+	long record = mock_setting("ZCP_MOCK_EVENT_SIZE", sizeof(struct zcp_event));
+	size_t first = offsetof(struct zcp_submit, events);
+	struct zcp_submit submit = { 0 };
+	ssize_t n = 0;
 	int error;
 
-	error = copy_in(&submit, sizeof(submit), sizeof(submit), arg);
+	error = copy_in(&submit, can(ZCP_FEATURE_SUBMIT_EVENTS) ? sizeof(submit) : first, first,
+			arg);
 	if (error)
 		return error;
+	if (submit.events_len && submit.events_len < record)
+		return -EINVAL;
 	for (__u32 i = 0; i < submit.nr_jobs && !error; i++) {
 		error = accept_job(ctx, (char *)(uintptr_t)submit.jobs + i * submit.job_size,
 				   &submit);
@@ -449,7 +456,10 @@ static int do_submit(struct ctx *ctx, void *arg)
 			submit.accepted++;
 	}
 	submit.error = -error;
-	copy_out(arg, &submit, sizeof(submit));
+	if (submit.events_len && (submit.accepted || error == -EAGAIN))
+		n = syscall(SYS_read, ctx->fd, submit.events, submit.events_len / record * record);
+	submit.events_read = n > 0 ? n : 0;
+	copy_out(arg, &submit, can(ZCP_FEATURE_SUBMIT_EVENTS) ? sizeof(submit) : first);
 	pthread_cond_broadcast(&mock_work);
 	return submit.accepted ? 0 : error;
 }

@@ -317,6 +317,50 @@ static void test_record_sizes(int fd, const char *size, const char *name)
 	end_sink(sock);
 }
 
+/* As one call, or as two of a kernel that does not do it in one, or has long records. */
+static void test_submit_and_read(int fd, const char *features, const char *size, int at_once,
+				 const char *name)
+{
+	struct zcp_submit reply = { .size = offsetof(struct zcp_submit, events) };
+	struct zcp_status status = { .size = sizeof(status) };
+	struct zcp_link link = { .size = sizeof(link) };
+	struct zcp_segment seg;
+	struct zcp_event ev[3];
+	struct zcp_job jobs[3], job = { .size = sizeof(job), .nr_segments = 1 };
+	struct zcp_ctx *ctx;
+	int sock = connect_sink();
+	int n = 99;
+
+	setenv("ZCP_MOCK_FEATURES", features, 1);
+	setenv("ZCP_MOCK_EVENT_SIZE", size, 1);
+	zcp_ctx_open(&ctx, NULL);
+	zcp_link_add(ctx, sock, 0, &link);
+	submit(ctx, link.link, fd, 3, jobs);
+	while (!zcp_job_status(ctx, jobs[2].id, &status) && status.state < ZCP_STATE_DONE)
+		usleep(1000);
+	zcp_segment_inline(&seg, "last", 4);
+	job.link = link.link;
+	job.segments = (uintptr_t)&seg;
+	reply.accepted = 99;
+	ok(zcp_job_submit_and_read(ctx, &job, 1, &reply, ev, 2, &n) == 1 && n == at_once &&
+		   job.id && reply.accepted == 1 && ev[0].job == jobs[0].id &&
+		   ev[n - 1].job == jobs[n - 1].id && ev[n - 1].bytes_sent == FILE_BYTES,
+	   name);
+	ok(n == 2 || (zcp_event_read(ctx, ev, 1, 5000) == 1 && ev[0].job == jobs[1].id),
+	   "the second one's event");
+	job.link = 77;
+	n = 99;
+	ok(zcp_job_submit_and_read(ctx, &job, 1, &reply, ev, 2, &n) == -ENOENT && !n &&
+		   reply.error == ENOENT,
+	   "a job for no link: no events");
+	ok(zcp_event_read(ctx, ev, 1, 5000) == 1 && ev[0].job == jobs[2].id, "which are there");
+	ok(zcp_event_read(ctx, ev, 1, 5000) == 1 && ev[0].bytes_sent == 4, "the last one's, too");
+	unsetenv("ZCP_MOCK_EVENT_SIZE");
+	unsetenv("ZCP_MOCK_FEATURES");
+	zcp_ctx_close(ctx);
+	end_sink(sock);
+}
+
 static void on_alarm(int sig)
 {
 	(void)sig;
@@ -541,6 +585,10 @@ int main(void)
 	test_record_sizes(fd, "512", "records of a newer kernel");
 	test_record_sizes(fd, "9000", "records longer than the read buffer");
 	test_record_sizes(fd, "128", "records of an older kernel");
+	test_submit_and_read(fd, "0xf", "128", 2, "submit and read");
+	test_submit_and_read(fd, "0xf", "512", 2, "records of a newer kernel");
+	test_submit_and_read(fd, "7", "128", 2, "a kernel that does not read events so");
+	test_submit_and_read(fd, "0xf", "9000", 1, "records longer than the buffer");
 	test_interrupt();
 	test_transfer(fd);
 	test_send_file(fd);

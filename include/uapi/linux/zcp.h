@@ -183,10 +183,12 @@ enum zcp_limit {
  * ZCP_FEATURE_NOCACHE: jobs take %ZCP_JOB_NOCACHE.
  * ZCP_FEATURE_RATE: jobs take a rate.
  * ZCP_FEATURE_HEADER: ZCP_IOC_XFER takes a header.
+ * ZCP_FEATURE_SUBMIT_EVENTS: ZCP_IOC_SUBMIT also reads events.
  */
 #define ZCP_FEATURE_NOCACHE	(1ULL << 0)
 #define ZCP_FEATURE_RATE	(1ULL << 1)
 #define ZCP_FEATURE_HEADER	(1ULL << 2)
+#define ZCP_FEATURE_SUBMIT_EVENTS	(1ULL << 3)
 
 /**
  * struct zcp_info - ioctl(ZCP_IOC_INFO): what this kernel can do
@@ -401,8 +403,8 @@ struct zcp_job {
 };
 
 /**
- * struct zcp_submit - ioctl(ZCP_IOC_SUBMIT): submit jobs
- * @size: sizeof(struct zcp_submit).
+ * struct zcp_submit - ioctl(ZCP_IOC_SUBMIT): submit jobs, and read events
+ * @size: sizeof(struct zcp_submit), or up to @reason without events.
  * @flags: Must be 0.
  * @jobs: User address of an array of struct zcp_job.
  * @nr_jobs: Number of jobs, at least 1, at most zcp_info.max_batch.
@@ -413,10 +415,20 @@ struct zcp_job {
  * @limit: Out, also on refusal: the limit that was reached (enum zcp_limit).
  * @reason: Out, also on refusal: with EOPNOTSUPP for mode zerocopy, why the
  *	path would copy (enum zcp_reason).
+ * @events: User address of memory for events, as read(2) would give them
+ *	(%ZCP_FEATURE_SUBMIT_EVENTS, since 0.9.0).
+ * @events_len: Bytes there: 0 to read none, else at least zcp_info.event_size
+ *	(less is EINVAL).
+ * @events_read: Out, also on refusal: bytes of events that were read.
  *
  * Returns 0 when at least one job was accepted, otherwise the error of the
  * first. A job whose @id cannot be written is not accepted (EFAULT).
  * ESHUTDOWN: the connection of the link has ended.
+ *
+ * Events are read last, of any job of the context, without waiting: when a job
+ * was accepted, or the first was refused for a limit (EAGAIN), which the jobs
+ * of these events do not count towards any more. Those that cannot be written
+ * to @events stay to be read, and are no error.
  */
 struct zcp_submit {
 	__u32 size;
@@ -428,6 +440,9 @@ struct zcp_submit {
 	__u32 error;
 	__u32 limit;
 	__u32 reason;
+	__aligned_u64 events;
+	__u32 events_len;
+	__u32 events_read;
 };
 
 #define ZCP_IOC_SUBMIT	_IO(ZCP_IOC_TYPE, ZCP_CMD_SUBMIT)
