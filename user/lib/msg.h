@@ -113,8 +113,8 @@ void flight_uncount(struct zcp_msg_link *link, const struct flight *f);
  * is over or another thread has read some, or -errno.
  */
 int msg_wait_event(struct zcp_msg *msg, int timeout_ms);
-/* Bytes of buffers were submitted: reads events now and then. */
-void msg_keep_warm(struct zcp_msg_link *link, uint64_t bytes);
+/* Submits a job of so many bytes of buffers, as zcp_job_submit(), and may read events. */
+int msg_submit(struct zcp_msg_link *link, struct zcp_job *job, uint64_t bytes);
 /* Waits until all jobs of a link have ended: 0, -EAGAIN or -EINTR. */
 int msg_wait_link(struct zcp_msg_link *link, int timeout_ms);
 void msg_reap(struct reaper *r);

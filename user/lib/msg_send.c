@@ -217,7 +217,7 @@ static int submit(struct zcp_msg_link *link, bool wait)
 	held = f->held;
 	flight_count(link, f);
 	for (;;) {
-		ret = zcp_job_submit(msg->ctx, &job, 1, NULL);
+		ret = msg_submit(link, &job, held);
 		if (ret > 0)
 			break;
 		/* Our own open jobs may be what the limit is made of. */
@@ -230,7 +230,6 @@ static int submit(struct zcp_msg_link *link, bool wait)
 	link->flight = NULL;
 	link->staging = NULL;
 	link->begun = false;
-	msg_keep_warm(link, held);
 	return 0;
 
 err:
