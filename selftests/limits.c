@@ -16,7 +16,6 @@
 #include "kselftest_harness.h"
 #include "zcp_test.h"
 
-#define PARAMETERS	"/sys/module/zcp/parameters/"
 #define MAX_CHANGES	4
 
 FIXTURE(limits) {
@@ -25,7 +24,7 @@ FIXTURE(limits) {
 	/* Parameters that were changed, and what they were. */
 	struct {
 		const char *name;
-		char value[32];
+		uint64_t value;
 	} changed[MAX_CHANGES];
 	int nr_changed;
 	uint32_t link;
@@ -33,38 +32,12 @@ FIXTURE(limits) {
 	int file;
 };
 
-static void write_parameter(const char *name, const char *value)
-{
-	char path[128];
-	int fd;
-
-	snprintf(path, sizeof(path), PARAMETERS "%s", name);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, value, strlen(value)) < 0)
-		zt_die("%s = %s: errno %d", path, value, errno);
-	close(fd);
-}
-
 /* Until the teardown. */
 static void set_parameter(FIXTURE_DATA(limits) *self, const char *name, unsigned int value)
 {
-	char path[128], text[32];
-	ssize_t n;
-	int fd;
-
 	zt_need(self->nr_changed < MAX_CHANGES);
-	snprintf(path, sizeof(path), PARAMETERS "%s", name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		zt_die("%s: errno %d", path, errno);
-	n = read(fd, text, sizeof(text) - 1);
-	zt_need(n > 0);
-	text[n] = '\0';
-	close(fd);
 	self->changed[self->nr_changed].name = name;
-	strcpy(self->changed[self->nr_changed++].value, text);
-	snprintf(text, sizeof(text), "%u", value);
-	write_parameter(name, text);
+	self->changed[self->nr_changed++].value = zt_parameter(name, value);
 }
 
 /* A limit that is left behind would fail all tests that follow. */
@@ -72,8 +45,8 @@ static void restore_parameters(FIXTURE_DATA(limits) *self)
 {
 	while (self->nr_changed) {
 		self->nr_changed--;
-		write_parameter(self->changed[self->nr_changed].name,
-				self->changed[self->nr_changed].value);
+		zt_parameter(self->changed[self->nr_changed].name,
+			     self->changed[self->nr_changed].value);
 	}
 }
 

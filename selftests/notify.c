@@ -17,13 +17,13 @@
 #include "zcp_test.h"
 
 #define LEN		(1 * ZT_MIB)
-#define PARAMETER	"/sys/module/zcp/parameters/progress_ms"
 
 FIXTURE(notify) {
 	struct zt_box box;
 	struct zt_conn conn;
 	struct zt_sink sink;
 	struct zn_sock nl;
+	uint64_t progress_ms;
 	uint32_t link;
 	int ctx;
 	int file;
@@ -43,6 +43,7 @@ FIXTURE_SETUP(notify)
 	zt_connect(&self->conn, 0, 0);
 	zt_sink_count(&self->sink, self->conn.rx);
 	self->link = zt_link(self->ctx, self->conn.tx);
+	self->progress_ms = zt_parameter("progress_ms", 1000);
 }
 
 FIXTURE_TEARDOWN(notify)
@@ -53,7 +54,7 @@ FIXTURE_TEARDOWN(notify)
 	zt_close(&self->conn);
 	close(self->file);
 	zn_close(&self->nl);
-	zt_run("echo 1000 >" PARAMETER);
+	zt_parameter("progress_ms", self->progress_ms);
 	EXPECT_EQ(0, zt_box_close(&self->box));
 }
 
@@ -250,15 +251,15 @@ TEST_F_TIMEOUT(notify, progress_keeps_its_interval, 2 * ZT_PATIENCE)
 	unsigned int nr;
 
 	ASSERT_EQ(0, zn_subscribe(&self->nl));
-	ASSERT_EQ(0, zt_run("echo 100 >" PARAMETER));
+	zt_parameter("progress_ms", 100);
 	nr = progress_of_a_job(self, &told);
 	EXPECT_GE(nr, 1);
 	EXPECT_LE(nr, 1 + (told.job[0].nr[3] ? 3000 / 100 : 0));
 	EXPECT_EQ(0, told.wrong);
-	ASSERT_EQ(0, zt_run("echo 0 >" PARAMETER));
+	zt_parameter("progress_ms", 0);
 	EXPECT_EQ(0, progress_of_a_job(self, &told));
 	EXPECT_EQ(0, told.wrong);
-	ASSERT_EQ(0, zt_run("echo 100000 >" PARAMETER));
+	zt_parameter("progress_ms", 100000);
 	EXPECT_EQ(0, progress_of_a_job(self, &told));
 }
 

@@ -274,6 +274,32 @@ TEST_F_TIMEOUT(pool, half_of_the_window_leaves, 240)
 	zt_sink_free(&sink);
 }
 
+/* One job at a time may be open: there is room when the event of the one before has been read. */
+TEST_F_TIMEOUT(pool, waits_at_the_limit_of_jobs, 240)
+{
+	enum { NR = 40, LONG = 2 * BIG };
+	uint64_t was = zt_parameter("max_jobs", 1);
+	struct zt_sink sink;
+	int ret = 0, i;
+	void *buf;
+
+	begin(self, 0, ZCP_MSG_LOCAL, 0, 0);
+	zt_sink_count(&sink, self->conn.rx);
+	for (i = 0; i < NR && !ret; i++) {
+		zt_need(!zcp_pool_alloc(self->pool, LONG, &buf));
+		ret = zcp_send_msg(self->link, buf, LONG, 0);
+	}
+	EXPECT_EQ(0, ret)
+		TH_LOG("message %d", i);
+	EXPECT_EQ(0, zcp_msg_wait(self->link, -1));
+	zt_parameter("max_jobs", was);
+	EXPECT_EQ(NR, msg_stats(self->msg).jobs);
+	zt_need(!shutdown(self->conn.tx, SHUT_WR));
+	zt_sink_join(&sink);
+	EXPECT_EQ((uint64_t)NR * LONG, sink.len);
+	zt_sink_free(&sink);
+}
+
 /* The connection ends while messages wait: the next call says so. */
 TEST_F_TIMEOUT(pool, peer_resets_while_they_linger, 240)
 {

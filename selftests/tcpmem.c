@@ -21,7 +21,6 @@
 #define LITTLE	(64 * ZT_KIB)
 #define BLOCK	"/sys/kernel/tracing/events/zcp/zcp_block/enable"
 #define TRACE	"/sys/kernel/tracing/trace"
-#define TIGHT_MS	"/sys/module/zcp/parameters/tight_ms"
 
 FIXTURE(tcpmem) {
 	struct zt_box box;
@@ -30,7 +29,7 @@ FIXTURE(tcpmem) {
 	int tcp_mem;
 	char was[96];
 	/* The module's, to be written back. */
-	char tight_ms[16];
+	uint64_t tight_ms;
 	int ctx;
 	int file;
 };
@@ -40,21 +39,12 @@ static void set_tcp_mem(FIXTURE_DATA(tcpmem) *self, const char *value)
 	zt_need(pwrite(self->tcp_mem, value, strlen(value), 0) == (ssize_t)strlen(value));
 }
 
-static void read_tight_ms(FIXTURE_DATA(tcpmem) *self)
-{
-	FILE *file = fopen(TIGHT_MS, "r");
-
-	zt_need(file && fgets(self->tight_ms, sizeof(self->tight_ms), file));
-	fclose(file);
-	self->tight_ms[strcspn(self->tight_ms, "\n")] = 0;
-}
-
 /* A job on each link, which its send queue could hold. */
 FIXTURE_SETUP(tcpmem)
 {
 	int i;
 
-	read_tight_ms(self);
+	self->tight_ms = zt_parameter("tight_ms", 200);
 	self->tcp_mem = open("/proc/sys/net/ipv4/tcp_mem", O_RDWR | O_CLOEXEC);
 	zt_need(self->tcp_mem >= 0);
 	zt_need(pread(self->tcp_mem, self->was, sizeof(self->was) - 1, 0) > 0);
@@ -92,7 +82,7 @@ FIXTURE_TEARDOWN(tcpmem)
 		zt_sink_free(&sinks[i]);
 	}
 	set_tcp_mem(self, self->was);
-	EXPECT_EQ(0, zt_run("echo %s >" TIGHT_MS, self->tight_ms));
+	zt_parameter("tight_ms", self->tight_ms);
 	close(self->ctx);
 	for (i = 0; i < NR; i++)
 		zt_close(&self->conns[i]);
@@ -177,12 +167,11 @@ static long tcp_pages(void)
 TEST_F_TIMEOUT(tcpmem, long_jobs_hold_back_for_a_while, 240)
 {
 	static const struct {
-		const char *ms;
-		uint64_t len, least, most;
+		uint64_t ms, len, least, most;
 	} jobs[] = {
-		{ "echo 0 >" TIGHT_MS, LEN, LEN, LEN },
-		{ "echo 600000 >" TIGHT_MS, LEN, LITTLE, LEN - LEN / 4 },
-		{ "echo 600000 >" TIGHT_MS, LEN / 2, LEN / 2, LEN / 2 },
+		{ 0, LEN, LEN, LEN },
+		{ 600000, LEN, LITTLE, LEN - LEN / 4 },
+		{ 600000, LEN / 2, LEN / 2, LEN / 2 },
 	};
 	int ctx = zt_open(O_NONBLOCK);
 	struct zcp_status status;
@@ -195,7 +184,7 @@ TEST_F_TIMEOUT(tcpmem, long_jobs_hold_back_for_a_while, 240)
 	set_tcp_mem(self, "131072 131072 24576");
 	for (i = 0; i < 3; i++) {
 		zt_connect_holding(&conn[i]);
-		zt_need(!zt_run("%s", jobs[i].ms));
+		zt_parameter("tight_ms", jobs[i].ms);
 		job = zt_submit_range(ctx, zt_link(ctx, conn[i].tx), self->file, 0, jobs[i].len);
 		zt_sleep_ms(500);
 		ASSERT_EQ(0, zt_status(ctx, job, &status));

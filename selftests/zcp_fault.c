@@ -126,21 +126,6 @@ uint64_t zf_stat(struct zf_bed *bed, int attr)
 	return stats[attr];
 }
 
-static unsigned int set_param(const char *name, unsigned int value)
-{
-	char path[96];
-	unsigned int was;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/sys/module/zcp/parameters/%s", name);
-	file = fopen(path, "r+e");
-	zt_need(file && fscanf(file, "%u", &was) == 1);
-	rewind(file);
-	zt_need(fprintf(file, "%u", value) > 0);
-	zt_need(!fclose(file));
-	return was;
-}
-
 const char *zf_open(struct zf_bed *bed)
 {
 	const char *lacks = zf_prepare(bed);
@@ -152,8 +137,8 @@ const char *zf_open(struct zf_bed *bed)
 	bed->memory = zf_stat(bed, ZCP_NL_A_STATS_MEMORY);
 	/* As long as it is open the user's counts are not forgotten. */
 	bed->ctx = zt_open(O_NONBLOCK | O_CLOEXEC);
-	bed->max_links = set_param("max_user_links", 1);
-	bed->max_jobs = set_param("max_user_jobs", ZF_JOBS);
+	bed->max_links = zt_parameter("max_user_links", 1);
+	bed->max_jobs = zt_parameter("max_user_jobs", ZF_JOBS);
 	return NULL;
 }
 
@@ -211,8 +196,8 @@ int zf_close(struct zf_bed *bed)
 	if (bed->fail < 0)
 		return 0;
 	left += count_limits(bed);
-	set_param("max_user_links", bed->max_links);
-	set_param("max_user_jobs", bed->max_jobs);
+	zt_parameter("max_user_links", bed->max_links);
+	zt_parameter("max_user_jobs", bed->max_jobs);
 	fprintf(stderr, "# %u times something failed, %u times the call did\n", bed->hits,
 		bed->refused);
 	for (i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {

@@ -67,6 +67,22 @@ int zt_run(const char *fmt, ...)
 	return system(cmd);
 }
 
+uint64_t zt_parameter(const char *name, uint64_t value)
+{
+	unsigned long long was;
+	char path[96];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/module/zcp/parameters/%s", name);
+	f = fopen(path, "r+e");
+	if (!f || fscanf(f, "%llu", &was) != 1)
+		zt_die("%s: errno %d", path, errno);
+	rewind(f);
+	if (fprintf(f, "%llu", (unsigned long long)value) < 0 || fclose(f))
+		zt_die("%s = %llu: errno %d", path, (unsigned long long)value, errno);
+	return was;
+}
+
 int zt_refs(void)
 {
 	FILE *f = fopen("/sys/module/zcp/refcnt", "re");

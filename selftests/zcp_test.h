@@ -57,6 +57,8 @@ void zt_box_open(struct zt_box *box, int mtu);
 int zt_box_close(struct zt_box *box);
 int zt_refs(void);
 int zt_run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Sets a parameter of the module, for all: what it was, to be set again. */
+uint64_t zt_parameter(const char *name, uint64_t value);
 
 /**
  * struct zt_conn - A TCP connection

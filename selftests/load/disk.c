@@ -26,7 +26,6 @@
 #define FLAKEY_LEN	(8 * ZT_MIB)	/* more than is read ahead */
 #define HEAD		100
 #define SECTORS		131072
-#define READAHEAD	"/sys/module/zcp/parameters/readahead_kb"
 /* A page cannot be read when another in its folio cannot. */
 #define FOLIO		(2 * ZT_MIB)
 
@@ -307,31 +306,21 @@ static void test_xfer(void)
 	zt_close(&conn);
 }
 
-static void set_readahead(const char *kib)
-{
-	int fd = open(READAHEAD, O_WRONLY | O_CLOEXEC);
-
-	zt_need(fd >= 0 && write(fd, kib, strlen(kib)) > 0);
-	close(fd);
-}
-
 /* The disk goes while the job waits for its peer, with some pages read ahead. */
 static void test_flakey(void)
 {
 	struct stream stream;
-	char table[128], was[16] = "";
-	int ctx = zt_open(0), file, fd;
+	char table[128];
+	uint64_t was;
+	int ctx = zt_open(0), file;
 	uint32_t link;
 	uint64_t job;
 
 	length = FLAKEY_LEN;
 	file = make_file();
-	fd = open(READAHEAD, O_RDONLY | O_CLOEXEC);
-	zt_need(fd >= 0 && read(fd, was, sizeof(was) - 1) > 0);
-	close(fd);
 	stream_open(&stream, true);
 	link = zt_link(ctx, stream.conn.tx);
-	set_readahead("0");
+	was = zt_parameter("readahead_kb", 0);
 	drop_cache(file);
 	job = submit(ctx, link, file, 0, ZCP_MODE_AUTO);
 	zt_wait_state(ctx, job, ZCP_STATE_BLOCKED);
@@ -340,7 +329,7 @@ static void test_flakey(void)
 	stream_read(&stream);
 	expect_error(ctx, file, &stream, 0, length - 1, length);
 	repair();
-	set_readahead(was);
+	zt_parameter("readahead_kb", was);
 	expect_whole(ctx, link, file, &stream);
 	close(file);
 	close(ctx);
