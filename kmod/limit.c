@@ -55,8 +55,20 @@ unsigned int zcp_readahead_kb = 8192;
 module_param_named(readahead_kb, zcp_readahead_kb, uint, 0644);
 MODULE_PARM_DESC(readahead_kb, "KiB to read ahead of a send queue (8192, 0: what the device says)");
 
+static int tight_ms_set(const char *value, const struct kernel_param *param)
+{
+	/* More than INT_MAX would be no time to the kernel, but for ever. */
+	return param_set_uint_minmax(value, param, 0, 60 * 60 * MSEC_PER_SEC);
+}
+
+static const struct kernel_param_ops tight_ms_ops = {
+	.set = tight_ms_set,
+	.get = param_get_uint,
+};
+
 unsigned int zcp_tight_ms = 200;
-module_param_named(tight_ms, zcp_tight_ms, uint, 0644);
+module_param_cb(tight_ms, &tight_ms_ops, &zcp_tight_ms, 0644);
+__MODULE_PARM_TYPE(tight_ms, "uint");
 MODULE_PARM_DESC(tight_ms, "Milliseconds that long jobs hold back after TCP's memory was short (200)");
 
 static DEFINE_HASHTABLE(zuser_table, 6);

@@ -31,6 +31,18 @@ parameters() {
 	done
 }
 
+# What is more than an hour would be for ever, from the start.
+tight_ms_has_a_limit() {
+	local file=/sys/module/zcp/parameters/tight_ms was
+
+	was=$(cat $file) && echo 3600000 >$file || return 1
+	if echo 3600001 2>/dev/null >$file || echo 4294967295 2>/dev/null >$file; then
+		echo "tight_ms is $(cat $file)"
+		return 1
+	fi
+	same 3600000 "$(cat $file)" $file && echo "$was" >$file
+}
+
 tracepoints() {
 	local event
 
@@ -137,6 +149,7 @@ works_afterwards() {
 [ -d $trace/events ] || mount -t tracefs tracefs $trace 2>/dev/null
 check "module: version is the changelog's newest" version_is_changelogs
 check "module: parameters" parameters
+check "module: tight_ms is an hour at most" tight_ms_has_a_limit
 if [ -d $trace/events ]; then
 	check "module: tracepoints submit, push, block, wake, ack, done" tracepoints
 	check "module: tracepoints fire" tracepoints_fire
