@@ -115,8 +115,9 @@ static bool ztight_now(const struct sock *sk)
 {
 	unsigned long now = jiffies;
 
+	/* The limits may be as large as a long is. */
 	if (atomic_long_read(READ_ONCE(sk->sk_prot)->memory_allocated) <=
-	    (sk_prot_mem_limits(sk, 0) + sk_prot_mem_limits(sk, 1)) / 2)
+	    sk_prot_mem_limits(sk, 0) / 2 + sk_prot_mem_limits(sk, 1) / 2)
 		return false;
 	if (READ_ONCE(ztight_last) != now)
 		WRITE_ONCE(ztight_last, now);
@@ -142,11 +143,11 @@ static bool ztight_before(void)
 static s64 zlink_share(const struct zlink *link)
 {
 	const struct sock *sk = link->sk;
-	s64 sockets;
+	s64 sockets, pages;
 
 	sockets = percpu_counter_read_positive(READ_ONCE(sk->sk_prot)->sockets_allocated);
-	return div64_s64((s64)sk_prot_mem_limits(sk, 2) << PAGE_SHIFT,
-			 2 * max_t(s64, sockets, 1));
+	pages = min_t(s64, sk_prot_mem_limits(sk, 2), S64_MAX >> PAGE_SHIFT);
+	return div64_s64(pages << PAGE_SHIFT, 2 * max_t(s64, sockets, 1));
 }
 
 /* What the limits of the link's context and user leave: bytes, 0 or less for none. */

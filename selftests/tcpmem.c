@@ -199,4 +199,29 @@ TEST_F_TIMEOUT(tcpmem, long_jobs_hold_back_for_a_while, 240)
 		zt_close(&conn[i]);
 }
 
+/* Somebody who wants no limit writes the largest number that there is. */
+TEST_F_TIMEOUT(tcpmem, no_limit, 240)
+{
+#define MOST	"9223372036854775807"
+	int ctx = zt_open(O_NONBLOCK);
+	struct zcp_status status;
+	struct zt_conn conn;
+	uint64_t job;
+	int i;
+
+	set_tcp_mem(self, MOST " " MOST " " MOST);
+	zt_parameter("tight_ms", 0);
+	zt_connect_holding(&conn);
+	job = zt_submit_range(ctx, zt_link(ctx, conn.tx), self->file, 0, LEN);
+	for (i = 0; i < ZT_PATIENCE * 10; i++) {
+		ASSERT_EQ(0, zt_status(ctx, job, &status));
+		if (status.bytes_sent == LEN)
+			break;
+		zt_sleep_ms(100);
+	}
+	EXPECT_EQ(LEN, status.bytes_sent);
+	close(ctx);
+	zt_close(&conn);
+}
+
 TEST_HARNESS_MAIN
