@@ -410,8 +410,11 @@ bool zlink_end_job(struct zlink *link, struct zjob *job, u8 state, int error)
  * zlink_cancel_job() - Cancel one job
  * @link: its link
  * @job: the job
- * @timeout: how long to wait for the runner to stop, in jiffies
+ * @timeout: how long to wait for the runner to stop, in jiffies; the first who
+ * cancels the job does, and others only if that is MAX_SCHEDULE_TIMEOUT
  * @cancelled: out: 1 when this call has cancelled it, else 0
+ *
+ * Takes no lock of the socket, which others may hold for as long as they like.
  *
  * Return: 0, -EINTR after a fatal signal, or -ETIMEDOUT; the job then ends by
  * itself.
@@ -427,7 +430,8 @@ int zlink_cancel_job(struct zlink *link, struct zjob *job, long timeout,
 	spin_lock(&link->lock);
 	if (!zjob_is_final(job)) {
 		running = job == link->current_job;
-		ours = !job->cancel;
+		/* One that is not running is ended here, whoever has tried before. */
+		ours = !job->cancel || !running;
 		WRITE_ONCE(job->cancel, true);
 		if (!running)
 			zlink_end_locked(link, job, ZCP_STATE_CANCELLED,
@@ -440,14 +444,14 @@ int zlink_cancel_job(struct zlink *link, struct zjob *job, long timeout,
 		return 0;
 
 	/* The runner stops at its next step; when there is none, be it. */
+	if (!ours && timeout != MAX_SCHEDULE_TIMEOUT)
+		timeout = 0;
 	ret = zlink_wait_run(link, timeout);
 	if (ret)
 		return ret;
-	if (zlink_end_job(link, job, ZCP_STATE_CANCELLED, ECANCELED)) {
-		zlink_flush(link);
-		/* The next turn was to wait for what this job waited for. */
+	/* The next turn was to wait for what this job waited for; and it flushes. */
+	if (zlink_end_job(link, job, ZCP_STATE_CANCELLED, ECANCELED))
 		set_bit(ZLINK_AGAIN, &link->bits);
-	}
 	zlink_end_run(link);
 	*cancelled = ours && job->state == ZCP_STATE_CANCELLED;
 	return 0;
@@ -470,7 +474,8 @@ int zlink_cancel_all(struct zlink *link, u32 *cancelled, u64 *bytes)
 	if (!test_bit(ZLINK_CLOSED, &link->bits)) {
 		zlink_finish_all(link, zlink_una(link), ZCP_STATE_CANCELLED,
 				 ECANCELED, cancelled, bytes);
-		zlink_flush(link);
+		/* A worker flushes: who has the socket's lock may be slow. */
+		set_bit(ZLINK_AGAIN, &link->bits);
 	}
 	zlink_end_run(link);
 	return 0;

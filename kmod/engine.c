@@ -50,6 +50,8 @@ static struct zjob *zlink_begin(struct zlink *link)
 
 static void zlink_job_sent(struct zlink *link, struct zjob *job)
 {
+	bool cancel;
+
 	if (job->complete == ZCP_COMPLETE_SENT) {
 		zlink_end_job(link, job, ZCP_STATE_DONE, 0);
 		return;
@@ -60,7 +62,16 @@ static void zlink_job_sent(struct zlink *link, struct zjob *job)
 	WRITE_ONCE(job->state, ZCP_STATE_SENT);
 	list_move_tail(&job->entry, &link->unacked);
 	link->current_job = NULL;
+	cancel = job->cancel;
+	/* From here on anyone may end it, and who reads its event free it. */
+	if (cancel)
+		kref_get(&job->ref);
 	spin_unlock(&link->lock);
+	/* Who has cancelled it may not have waited for this push, which was the last. */
+	if (cancel) {
+		zlink_end_job(link, job, ZCP_STATE_CANCELLED, ECANCELED);
+		zjob_put(job);
+	}
 }
 
 /*
@@ -167,7 +178,8 @@ bool zlink_has_next(struct zlink *link, const struct zjob *job)
  * zlink_flush() - No more bytes come for now: let TCP send the last
  * @link: a link that is not closed; the caller is its runner
  *
- * Whatever was announced, unless it is the rest of a job that has begun.
+ * Whatever was announced, unless it is the rest of a job that has begun. Takes the
+ * socket's lock, as a push does.
  */
 void zlink_flush(struct zlink *link)
 {

@@ -16,7 +16,7 @@
 #include "link.h"
 #include "netlink.h"
 
-#define ZNL_CANCEL_WAIT	HZ		/* for a runner that does not stop */
+#define ZNL_CANCEL_WAIT	(HZ / 10)	/* for a runner that does not stop */
 #define ZNL_JOB_SIZE	(2048 + PATH_MAX)
 
 /**

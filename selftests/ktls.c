@@ -78,6 +78,68 @@ static bool have_tls(void)
 	return !ret;
 }
 
+/* In a thread of its own: sends more than there is room for, and gives up a context. */
+struct call {
+	pthread_t thread;
+	int fd;
+	bool back;
+};
+
+static void *call_send(void *arg)
+{
+	static char data[LEN];
+	struct call *call = arg;
+
+	zt_need(send(call->fd, data, LEN, MSG_NOSIGNAL) > 0);
+	return NULL;
+}
+
+static void *call_close(void *arg)
+{
+	struct call *call = arg;
+
+	close(call->fd);
+	__atomic_store_n(&call->back, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/*
+ * Who sends by the layer has its lock for as long as he waits for room. What TCP was
+ * told that more of a file follows is not a reason to wait for him.
+ */
+TEST_F_TIMEOUT(ktls, close_beside_a_sender_that_waits, 240)
+{
+	struct call sender, closer = {};
+	struct zt_sink sink;
+	unsigned int i;
+	uint64_t id;
+
+	if (!have_tls())
+		SKIP(return, LACKS_TLS);
+	zt_connect_blocking(&self->conn);
+	self->link = zt_link(self->ctx, self->conn.tx);
+	id = zt_submit_range(self->ctx, self->link, self->file, 0, LEN);
+	zt_wait_state(self->ctx, id, ZCP_STATE_BLOCKED);
+	/* Until no worker looks at it for a while. */
+	zt_sleep_ms(4000);
+	ASSERT_EQ(0, encrypt(self->conn.tx));
+	sender.fd = self->conn.tx;
+	zt_need(!pthread_create(&sender.thread, NULL, call_send, &sender));
+	zt_sleep_ms(ZT_WATCH / 4);
+	closer.fd = self->ctx;
+	zt_need(!pthread_create(&closer.thread, NULL, call_close, &closer));
+	for (i = 0; i < 50 && !__atomic_load_n(&closer.back, __ATOMIC_ACQUIRE); i++)
+		zt_sleep_ms(100);
+	EXPECT_TRUE(__atomic_load_n(&closer.back, __ATOMIC_ACQUIRE))
+		TH_LOG("close(2) waits for the sender");
+	zt_sink_count(&sink, self->conn.rx);
+	zt_need(!pthread_join(closer.thread, NULL) && !pthread_join(sender.thread, NULL));
+	zt_need(!shutdown(self->conn.tx, SHUT_WR));
+	zt_sink_join(&sink);
+	zt_sink_free(&sink);
+	self->ctx = zt_open(O_NONBLOCK);
+}
+
 /* All bytes that were ever written to the connection, of one moment. */
 static uint64_t written(int fd)
 {

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -150,9 +151,13 @@ static void expect_stream(struct __test_metadata *_metadata, SELF *self, uint64_
 	zt_sink_free(&self->sink);
 }
 
+enum way { CLOSE, CANCEL, CANCEL_LINK, UNLINK, NETLINK, WAYS };
+
 /* In a thread of its own: the reply, when it has come. */
 struct call {
 	pthread_t thread;
+	enum way way;
+	struct zn_sock *nl;
 	int ctx;
 	uint32_t link;
 	uint64_t job;
@@ -237,6 +242,69 @@ TEST_F_TIMEOUT(stuck, cancel_can_be_killed, 240)
 	expect_stream(_metadata, self, event.bytes_sent);
 }
 
+/* Waits until a worker is at a read that is held, of a job that has sent nothing. */
+static void wait_first_read(SELF *self)
+{
+	unsigned int i;
+
+	zf_wait_held(&self->fs);
+	for (i = 0; i < ZT_PATIENCE * 10 && held_now(self).workers != 1; i++)
+		zt_sleep_ms(100);
+	zt_sleep_ms(ZT_WATCH / 4);
+}
+
+/* Who cancels by netlink has not waited long enough: the last push may end the job. */
+TEST_F_TIMEOUT(stuck, cancelled_in_the_last_push, 240)
+{
+	struct zcp_event event;
+	uint64_t id;
+
+	zf_hold(&self->fs, 0);
+	zt_sink_start(&self->sink, self->conn.rx, 2 * LEN);
+	id = zt_submit_range(self->ctx, self->link, self->file, 0, 8192);
+	wait_first_read(self);
+	EXPECT_EQ(0, zn_get(&self->nl, ZCP_NL_CMD_JOB_CANCEL, ZCP_NL_A_JOB_ID, id, NULL, NULL));
+	EXPECT_FALSE(zt_readable(self->ctx, 0));
+	zf_release(&self->fs, 0);
+	zt_event(self->ctx, &event);
+	EXPECT_EQ(id, event.job);
+	EXPECT_EQ(ZCP_STATE_CANCELLED, event.state);
+	expect_stream(_metadata, self, event.bytes_sent);
+}
+
+/* All requests of a message are served at a stretch, while nobody can add a family. */
+TEST_F_TIMEOUT(stuck, many_cancels_in_one_message, 240)
+{
+	enum { NR = 20 };
+	struct nl_msg *msg;
+	struct zcp_event event;
+	char all[NR * 128];
+	size_t len = 0;
+	uint64_t begin, id;
+	struct zn_sock nl;
+	int i;
+
+	id = stuck_job(self);
+	zn_open(&nl);
+	for (i = 0; i < NR; i++) {
+		msg = zn_new(&nl, ZCP_NL_CMD_JOB_CANCEL, NLM_F_REQUEST);
+		zt_need(msg && !nla_put_u64(msg, ZCP_NL_A_JOB_ID, id));
+		zt_need(len + nlmsg_total_size(nlmsg_datalen(nlmsg_hdr(msg))) <= sizeof(all));
+		memcpy(all + len, nlmsg_hdr(msg), nlmsg_hdr(msg)->nlmsg_len);
+		len += NLMSG_ALIGN(nlmsg_hdr(msg)->nlmsg_len);
+		nlmsg_free(msg);
+	}
+	begin = zt_now_ns();
+	EXPECT_EQ(len, send(nl_socket_get_fd(nl.sk), all, len, 0));
+	EXPECT_LT(zt_now_ns() - begin, SOON_NS);
+	zn_close(&nl);
+	zf_release(&self->fs, 0);
+	zt_event(self->ctx, &event);
+	EXPECT_EQ(id, event.job);
+	EXPECT_EQ(ZCP_STATE_CANCELLED, event.state);
+	expect_stream(_metadata, self, event.bytes_sent);
+}
+
 /* What is behind it is not the worker's. */
 TEST_F_TIMEOUT(stuck, queued_job_is_cancelled_at_once, 240)
 {
@@ -295,6 +363,85 @@ TEST_F_TIMEOUT(stuck, close_does_not_wait, 240)
 	zt_sink_free(&self->sink);
 }
 
+static void *call_end(void *arg)
+{
+	struct call *e = arg;
+	struct zcp_cancel cancel = {
+		.size = sizeof(cancel), .flags = ZCP_CANCEL_LINK, .link = e->link,
+	};
+
+	if (e->way == CLOSE)
+		e->ret = close(e->ctx);
+	else if (e->way == UNLINK)
+		e->ret = zt_unlink(e->ctx, e->link, NULL);
+	else if (e->way == NETLINK)
+		e->ret = zn_get(e->nl, ZCP_NL_CMD_JOB_CANCEL, ZCP_NL_A_JOB_ID, e->job, NULL, NULL);
+	else if (e->way == CANCEL)
+		e->ret = zt_cancel(e->ctx, e->job, &cancel);
+	else
+		e->ret = ioctl(e->ctx, ZCP_IOC_CANCEL, &cancel);
+	__atomic_store_n(&e->back, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+struct reader {
+	pthread_t thread;
+	void *memory;
+	int sock;
+};
+
+static void *reader_main(void *arg)
+{
+	struct reader *r = arg;
+
+	zt_need(recv(r->sock, r->memory, 1, 0) == 1);
+	return NULL;
+}
+
+/*
+ * Somebody reads from a linked socket into memory that does not come, and has the
+ * socket's lock. Its jobs end without it.
+ */
+TEST_F_TIMEOUT(stuck, ends_beside_a_reader_that_waits, 240)
+{
+	int other = zt_file(&self->box, 1, LEN), i, wait;
+	struct reader r;
+	struct zt_conn conn;
+
+	for (i = CLOSE; i < WAYS; i++) {
+		struct call e = { .way = i, .nl = &self->nl, .ctx = zt_open(O_NONBLOCK) };
+
+		zt_connect_blocking(&conn);
+		e.link = zt_link(e.ctx, conn.tx);
+		e.job = zt_submit_range(e.ctx, e.link, other, 0, LEN);
+		zt_wait_state(e.ctx, e.job, ZCP_STATE_BLOCKED);
+		/* Until no worker looks at it for a while. */
+		zt_sleep_ms(4000);
+		r.sock = conn.tx;
+		/* Memory that nobody has read yet. */
+		r.memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, self->file,
+				i * 8192);
+		zt_need(r.memory != MAP_FAILED && send(conn.rx, "x", 1, 0) == 1);
+		zt_need(!posix_fadvise(self->file, 0, 0, POSIX_FADV_DONTNEED));
+		zf_hold(&self->fs, 0);
+		zt_need(!pthread_create(&r.thread, NULL, reader_main, &r));
+		zf_wait_held(&self->fs);
+		zt_need(!pthread_create(&e.thread, NULL, call_end, &e));
+		for (wait = 0; wait < 50 && !is_back(&e); wait++)
+			zt_sleep_ms(100);
+		EXPECT_TRUE(is_back(&e))
+			TH_LOG("way %d waits for the reader", i);
+		zf_release(&self->fs, 0);
+		zt_need(!pthread_join(e.thread, NULL) && !pthread_join(r.thread, NULL));
+		EXPECT_EQ(0, e.ret);
+		if (i != CLOSE)
+			close(e.ctx);
+		munmap(r.memory, 4096);
+		zt_close(&conn);
+	}
+	close(other);
+}
+
 TEST_F_TIMEOUT(stuck, killed_owner_does_not_wait, 240)
 {
 	int ready[2], status;
@@ -335,6 +482,54 @@ TEST_F_TIMEOUT(stuck, killed_owner_does_not_wait, 240)
 	zt_sink_join(&self->sink);
 	EXPECT_EQ(-1, zt_mismatch(self->sink.buf, self->sink.len, SEED, 0));
 	zt_sink_free(&self->sink);
+}
+
+/* A worker is at a job's first read, and has the context and its sockets to itself. */
+static void leave_to_worker(SELF *self, int sock)
+{
+	int ctx = zt_open(O_NONBLOCK);
+
+	zt_need(!posix_fadvise(self->file, 0, 0, POSIX_FADV_DONTNEED));
+	zf_hold(&self->fs, 0);
+	zt_submit_range(ctx, zt_link(ctx, sock), self->file, 0, 8192);
+	wait_first_read(self);
+	close(ctx);
+}
+
+/*
+ * The last reference to a socket that lingers when it is closed. Other files that workers
+ * let go of, those of later jobs, do not wait for its peer.
+ */
+TEST_F_TIMEOUT(stuck, socket_that_lingers, 240)
+{
+	struct linger linger = { .l_onoff = 1, .l_linger = 100 };
+	static char data[LEN];
+	struct zt_conn conn;
+	uint64_t begin;
+	int ret;
+
+	close(self->ctx);
+	self->ctx = -1;
+	zt_connect_blocking(&conn);
+	zt_need(!setsockopt(conn.tx, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)));
+	leave_to_worker(self, conn.tx);
+	while (send(conn.tx, data, LEN, MSG_DONTWAIT) > 0)
+		;
+	close(conn.tx);
+	zf_release(&self->fs, 0);
+	expect_nothing_held(_metadata, self);
+	leave_to_worker(self, self->conn.tx);
+	close(self->file);
+	self->file = -1;
+	zf_release(&self->fs, 0);
+	begin = zt_now_ns();
+	expect_nothing_held(_metadata, self);
+	while ((ret = zf_unmount(&self->fs, 0)) == -EBUSY && zt_now_ns() - begin < SOON_NS)
+		zt_sleep_ms(100);
+	EXPECT_EQ(0, ret);
+	close(conn.rx);
+	self->mounted = false;
+	zn_close(&self->nl);
 }
 
 TEST_F_TIMEOUT(stuck, other_links_go_on, 240)

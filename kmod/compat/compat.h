@@ -19,6 +19,7 @@
 #include <linux/version.h>
 #include <net/dst.h>
 #include <net/genetlink.h>
+#include <net/tcp.h>
 
 #ifdef ZCP_HAVE_FOLIO_BATCH_H
 #include <linux/folio_batch.h>
@@ -107,12 +108,16 @@ zcp_hrtimer_setup(struct hrtimer *timer,
 #endif
 }
 
-/* Sends what TCP holds back because more was announced, and did not come. */
+/*
+ * Sends what TCP holds back because more was announced, and did not come. Takes the
+ * socket's lock; TCP's own function, as that of a layer which the socket may have got
+ * takes a lock that is held while its sender waits for room.
+ */
 static inline void zcp_flush(struct socket *sock)
 {
 #ifdef ZCP_HAVE_SPLICE_EOF
-	if (sock->ops->splice_eof)
-		sock->ops->splice_eof(sock);
+	if (tcp_prot.splice_eof)
+		tcp_prot.splice_eof(sock);
 #endif
 }
 
