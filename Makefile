@@ -8,7 +8,8 @@
 #   make deb                Debian packages, into .build/deb
 #   make demo               send a real file through a real NIC driver, in a VM
 #   make check              all tests; KERNEL="6.1 6.12" chooses kernels
-#   make check-all          all tests on every kernel that is supported, and a table
+#   make check-all          the tests on 6.1, 6.12, 6.12-trixie, 7.2 and newest, but
+#                           not the stages model and dkms, and a table
 #   make debug-check        the tests on a kernel that watches memory and locks, and
 #                           their coverage; TARGETS="abi cli.sh" some of the tests
 #   make coverage           which lines and branches of the module the tests run
@@ -58,9 +59,14 @@ user:
 
 install: modules_install user_install device_install
 
+# Kbuild leaves depmod out where the headers have no System.map, as Debian's. What its
+# kernelrelease says is not always what the kernel calls itself: this is.
+release = $(shell sed -n 's/.*UTS_RELEASE "\(.*\)".*/\1/p' $(KDIR)/include/generated/utsrelease.h)
+
 modules_install: modules
 	$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_PATH=$(DESTDIR) \
 		INSTALL_MOD_DIR=updates modules_install
+	$(if $(DESTDIR),,depmod -a $(release))
 
 user_install: user
 	$(MAKE) -C user install
