@@ -149,7 +149,7 @@ static bool zlink_block(struct zlink *link, struct zjob *job,
 	return false;
 }
 
-/* As many bytes are in flight as may be: wait for acknowledgments. */
+/* As many bytes are in flight as may be, or were sent for now: wait for a call. */
 static bool zlink_wait_for_room(struct zlink *link, struct zjob *job)
 {
 	trace_zcp_block(job->id, link->id, job->sent);

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# All tests on each kernel that is supported: what `make check-all` runs. Ends
+# The stages user, spec, runner, build and vm on Debian's kernels: what `make
+# check-all` runs. It leaves out model, dkms and deb, User-mode Linux and kcsan. Ends
 # with a table, a row per kernel, and the line "N passed, N failed, N skipped",
 # and with status 1 if any failed. Without KVM it takes an hour on two CPUs: as
 # many kernels run at a time.

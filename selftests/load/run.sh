@@ -57,7 +57,7 @@ for part in ${parts//,/ }; do
 		;;
 	pressure)
 		run 1200 1024 2 pressure "LOAD_PRESSURE_JOBS=${LOAD_PRESSURE_JOBS:-20000}" \
-			LOAD_PRESSURE_MIB=64 LOAD_STARVE=1
+			"LOAD_PRESSURE_MIB=${LOAD_PRESSURE_MIB:-64}" "LOAD_STARVE=${LOAD_STARVE-1}"
 		;;
 	cycles) run 1200 2048 2 cycles "LOAD_CYCLES=${LOAD_CYCLES:-500}" ;;
 	disk) run 600 2048 2 disk ;;

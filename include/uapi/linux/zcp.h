@@ -113,7 +113,8 @@ enum zcp_complete {
  * enum zcp_state - Where a job is in its life
  * @ZCP_STATE_QUEUED: Accepted, waiting for its turn on the link.
  * @ZCP_STATE_RUNNING: Being pushed into the socket.
- * @ZCP_STATE_BLOCKED: Waiting for room in the socket's send queue.
+ * @ZCP_STATE_BLOCKED: Waiting for room in the socket's send queue, for its rate,
+ *	or under a limit of bytes in flight.
  * @ZCP_STATE_SENT: All bytes are in the send queue, not all acknowledged.
  * @ZCP_STATE_DONE: Ended at the stage that was asked for. Final.
  * @ZCP_STATE_FAILED: Ended by an error. Final.
@@ -428,7 +429,9 @@ struct zcp_job {
  * Events are read last, of any job of the context, without waiting: when a job
  * was accepted, or the first was refused for a limit (EAGAIN), which the jobs
  * of these events do not count towards any more. Those that cannot be written
- * to @events stay to be read, and are no error.
+ * to @events stay to be read, and are no error. None is read when the outputs
+ * cannot be written (EFAULT), unless that memory goes while events are read:
+ * those that are in @events then are gone.
  */
 struct zcp_submit {
 	__u32 size;
@@ -456,7 +459,9 @@ struct zcp_submit {
  * @flags: ZCP_CANCEL_*.
  * @job: The job; must be 0 with %ZCP_CANCEL_LINK.
  * @link: The link; must be 0 without %ZCP_CANCEL_LINK.
- * @cancelled: Out: jobs that ended as cancelled by this call.
+ * @cancelled: Out: 1 when this call has cancelled the job, else 0; jobs behind
+ *	it that end with it are not counted. With %ZCP_CANCEL_LINK, how many jobs
+ *	were cancelled by this call.
  * @state: Out: the state the job is in now; 0 with %ZCP_CANCEL_LINK.
  * @__reserved: Must be 0.
  * @bytes_sent: Out: bytes of the job that entered the socket; with
