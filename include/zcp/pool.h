@@ -206,7 +206,11 @@ ZCP_API int zcp_pool_trim(struct zcp_pool *pool, uint64_t keep, uint64_t *bytes)
 ZCP_API int zcp_pool_get_stats(struct zcp_pool *pool, struct zcp_pool_stats *stats);
 
 /*
- * ZCP_MSG_NONBLOCK: zcp_send_msg() and zcp_msg_flush() never wait.
+ * ZCP_MSG_NONBLOCK: zcp_send_msg() and zcp_msg_flush() do not wait for room, only
+ * for other threads' calls for the same link. When the socket has taken a part of a
+ * message and no job takes the rest, that stays in the library: it goes by the next
+ * call for the link, zcp_msg_flush() or zcp_msg_wait(). Until it has gone, and the
+ * kernel takes no more, these return -EAGAIN.
  * ZCP_MSG_LOCAL: send by reference also by devices that are made of software
  * (loopback, veth, bridges, tunnels …). What such a device delivers on the same
  * machine is still the buffer, and stays so until the receiver reads it, which
@@ -323,8 +327,9 @@ ZCP_API int zcp_msg_fd(const struct zcp_msg *msg);
  *
  * Optional: zcp_send_msg() and zcp_pool_alloc() do it when they need to.
  *
- * Return: The number of jobs that have ended, 0 when there was none, or no
- * open job to wait for; -EINTR when a signal arrived first.
+ * Return: The number of jobs whose end was learned of while it ran, by this
+ * thread or another; 0 when there was none in time, or no open job to wait for;
+ * -EINTR when a signal arrived first.
  * Since: 0.3
  */
 ZCP_API int zcp_msg_reap(struct zcp_msg *msg, int timeout_ms);
@@ -386,15 +391,21 @@ ZCP_API void zcp_msg_link_remove(struct zcp_msg_link *link);
  * link. Above it they are sent by reference, by a job, and the buffer comes
  * back when the peer has acknowledged it.
  *
- * It waits while the window is full, or for room in the send queue; with
- * %ZCP_MSG_NONBLOCK it returns -EAGAIN instead. With &zcp_msg_opts.linger_us each
+ * It waits while the window is full, for room in the send queue, and at a limit of
+ * the kernel or the pool's while jobs of the messenger are open; with
+ * %ZCP_MSG_NONBLOCK it returns -EAGAIN instead. Memory that is not the pool's needs
+ * a buffer for what cannot leave at once, and is refused for want of one with this
+ * flag even if all of it could. With &zcp_msg_opts.linger_us each
  * message may be kept as with %ZCP_MSG_MORE, but not for longer than that.
  *
  * Return: 0; -EAGAIN at the window, the pool's limit or a limit of the kernel;
- * -EINVAL when @buf is in the pool but not where a buffer begins, or is shorter
- * than @len; -EMSGSIZE when other memory is longer than 16 of the pool's
- * largest buffers; -EPIPE, -ECONNRESET, -ESHUTDOWN … when the connection has
- * ended, by which messages that had been taken are lost too; -EPERM in a child.
+ * -EINTR when a signal arrived before anything could leave; -ENOMEM; -EINVAL when
+ * @buf is in the pool but not where a buffer begins, or is shorter than @len;
+ * -EMSGSIZE when other memory is longer than 16 of the pool's largest buffers, or as
+ * many as the kernel's zcp_info.max_segments was when the messenger was opened, if
+ * that is less; -EPIPE, -ECONNRESET, -ESHUTDOWN … when the connection has ended,
+ * -ECANCELED when somebody has cancelled a job, by which messages that had been taken
+ * are lost too; -EPERM in a child.
  * Since: 0.3
  */
 ZCP_API int zcp_send_msg(struct zcp_msg_link *link, void *buf, size_t len, uint32_t flags);
@@ -413,10 +424,12 @@ ZCP_API int zcp_msg_flush(struct zcp_msg_link *link);
  * @link: The link.
  * @timeout_ms: How long at most, in milliseconds; negative: without limit.
  *
- * Flushes before. What went by send(2) may still be in the send queue.
+ * What is kept leaves before: the time is for all of it, also with
+ * %ZCP_MSG_NONBLOCK. What went by send(2) may still be in the send queue.
  *
- * Return: 0 when every job has been acknowledged; -EAGAIN when the time is
- * over; -EINTR; the -errno of the first job that failed.
+ * Return: 0 when nothing is kept and every job has been acknowledged; -EAGAIN when
+ * the time is over, and jobs are open or something could not leave; -EINTR; the
+ * -errno of the first job that failed.
  * Since: 0.3
  */
 ZCP_API int zcp_msg_wait(struct zcp_msg_link *link, int timeout_ms);

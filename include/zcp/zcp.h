@@ -212,7 +212,8 @@ ZCP_API int zcp_job_submit(struct zcp_ctx *ctx, struct zcp_job *jobs, unsigned i
  * @reply: As for zcp_job_submit().
  * @events: Out: events of any job of the context, in the order in which these
  *	ended; also of the jobs submitted, if they have by then.
- * @max: Room in @events, at least 1; 64 are read at most.
+ * @max: Room in @events, at least 1. No more are read than fit 8192 bytes, of the
+ *	kernel's zcp_info.event_size each: 68 of this version's.
  * @nr_events: Out: their number, which may be 0, also when no job was accepted;
  *	or -EPROTO when a record cannot be understood.
  *
@@ -536,7 +537,8 @@ ZCP_API int zcp_complete_parse(const char *name, uint32_t *complete);
  * zcp_feature_name() - The name of an optional ability
  * @feature: One of ZCP_FEATURE_*, a bit of zcp_info.features.
  *
- * Return: "nocache" or "rate"; "unknown" for any other value. Valid for ever.
+ * Return: "nocache", "rate", "header" or "submit-events"; "unknown" for any other
+ * value. Valid for ever.
  * Since: 0.2.0
  */
 ZCP_API const char *zcp_feature_name(uint64_t feature);

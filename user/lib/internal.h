@@ -33,7 +33,7 @@ int zcp_opts_get(void *opts, size_t known, const void *user);
  */
 int zcp_event_wait(const struct zcp_ctx *ctx, int timeout_ms);
 
-/* Records of events: up to 64 of the ABI's as it is, fewer of a kernel that writes longer ones. */
+/* Records of events: up to 68 of the ABI's as it is, fewer of a kernel that writes longer ones. */
 #define ZCP_EVENT_BATCH 8192
 
 /*

@@ -31,6 +31,7 @@ static void msg_free(struct zcp_msg *msg)
 int zcp_msg_open(struct zcp_msg **out, struct zcp_pool *pool, const struct zcp_msg_opts *opts)
 {
 	struct zcp_ctx_opts ctx_opts = { .size = sizeof(ctx_opts) };
+	struct zcp_info info = { .size = sizeof(info) };
 	pthread_condattr_t attr;
 	struct zcp_msg_opts o;
 	struct zcp_msg *msg;
@@ -59,6 +60,15 @@ int zcp_msg_open(struct zcp_msg **out, struct zcp_pool *pool, const struct zcp_m
 		free(msg);
 		return ret;
 	}
+	ret = zcp_ctx_info(msg->ctx, &info);
+	if (ret) {
+		msg_free(msg);
+		return ret;
+	}
+	msg->batch = info.max_segments < BATCH ? info.max_segments : BATCH;
+	if (!msg->batch) /* which lets no job through, but send(2) goes */
+		msg->batch = 1;
+	msg->parts = msg->batch < PARTS_MAX ? msg->batch : PARTS_MAX;
 	if (!o.threshold)
 		zcp_msg_threshold_get(&o.threshold);
 	msg->pool = pool;

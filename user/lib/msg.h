@@ -9,8 +9,12 @@
 
 #include "slab.h"
 
-/* Segments of a job, and its bytes, when messages are gathered; or half of the window. */
+/*
+ * Segments of a job at most, and its bytes, when messages are gathered; or half of the
+ * window. Segments of one message at most. Fewer where the kernel allows fewer.
+ */
 #define BATCH 64
+#define PARTS_MAX 16
 #define BATCH_BYTES (2 << 20)
 
 /*
@@ -35,12 +39,16 @@ struct zcp_msg {
 	struct zcp_ctx *ctx;
 	uint64_t threshold, window;
 	uint32_t flags;
+	uint32_t batch, parts; /* BATCH and PARTS_MAX, or less */
 
 	pthread_mutex_t lock;
 	/* One thread at a time reads events; the others wait for it to have some. */
 	pthread_cond_t cond;
 	bool reading;
-	uint64_t open; /* written under the lock, read without */
+	/* Jobs that are open, and that have ended: written under the lock, read without. */
+	uint64_t open, over;
+	uint64_t pending; /* atomic; of those that are open: the kernel has not taken them yet */
+	uint64_t refused; /* of these: have had no room, and wait for it */
 	uint64_t jobs, failed;
 	struct flight *unused;
 	struct zcp_msg_link *links;
@@ -105,16 +113,26 @@ void msg_linger_forget(struct zcp_msg_link *link);
 
 struct flight *flight_new(struct zcp_msg *msg);
 void flight_free(struct zcp_msg *msg, struct flight *f);
-/* A job is submitted, or could not be after all. */
+/* A job is about to be submitted, the kernel has it, or could not take it. */
 void flight_count(struct zcp_msg_link *link, const struct flight *f);
+void flight_taken(struct zcp_msg *msg);
 void flight_uncount(struct zcp_msg_link *link, const struct flight *f);
 /*
  * Waits for an event of any link, if a job is open: their number, 0 when the time
- * is over or another thread has read some, or -errno.
+ * is over, another thread has read some or it is worth another look, or -errno.
  */
 int msg_wait_event(struct zcp_msg *msg, int timeout_ms);
+/*
+ * A submission was refused, before which @over jobs had ended. 0: there may be room now;
+ * -EAGAIN: there is not, and it is not to be waited for, or no job is open but refused
+ * ones; or -errno.
+ */
+int msg_wait_room(struct zcp_msg *msg, uint64_t over, bool wait);
 /* Submits a job of so many bytes of buffers, as zcp_job_submit(), and may read events. */
 int msg_submit(struct zcp_msg_link *link, struct zcp_job *job, uint64_t bytes);
+/* When a time is over that begins now, and what is left of it; negative for ever. */
+int64_t msg_deadline(int timeout_ms);
+int msg_left(int64_t deadline);
 /* Waits until all jobs of a link have ended: 0, -EAGAIN or -EINTR. */
 int msg_wait_link(struct zcp_msg_link *link, int timeout_ms);
 void msg_reap(struct reaper *r);

@@ -11,6 +11,8 @@
 #define EVENTS 64
 /* Sent between two looks at events: little enough for the CPU's caches. */
 #define WARM_BYTES (2 << 20)
+/* Who waits for room, or for what may be refused, looks again after this. */
+#define AGAIN_MS 100
 
 struct flight *flight_new(struct zcp_msg *msg)
 {
@@ -52,9 +54,15 @@ void flight_count(struct zcp_msg_link *link, const struct flight *f)
 	pthread_mutex_lock(&msg->lock);
 	__atomic_store_n(&msg->open, msg->open + 1, __ATOMIC_RELAXED);
 	msg->jobs++;
+	__atomic_fetch_add(&msg->pending, 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&link->unacked, link->unacked + f->held, __ATOMIC_RELAXED);
 	__atomic_store_n(&link->open, link->open + 1, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&msg->lock);
+}
+
+void flight_taken(struct zcp_msg *msg)
+{
+	__atomic_fetch_sub(&msg->pending, 1, __ATOMIC_RELAXED);
 }
 
 static void uncount_locked(struct zcp_msg_link *link, const struct flight *f)
@@ -68,6 +76,7 @@ void flight_uncount(struct zcp_msg_link *link, const struct flight *f)
 {
 	pthread_mutex_lock(&link->msg->lock);
 	link->msg->jobs--;
+	flight_taken(link->msg);
 	uncount_locked(link, f);
 	pthread_mutex_unlock(&link->msg->lock);
 }
@@ -91,6 +100,7 @@ static void end(struct zcp_msg *msg, const struct zcp_event *event)
 	}
 	for (uint32_t i = 0; i < f->nr; i++)
 		pool_back(msg->pool, f->buf[i], renew);
+	__atomic_store_n(&msg->over, msg->over + 1, __ATOMIC_RELAXED);
 	uncount_locked(link, f);
 	flight_free_locked(msg, f);
 }
@@ -129,13 +139,16 @@ static void deadline_in(struct timespec *ts, int ms)
 	}
 }
 
-/* The same, or waits for the thread that does. */
+/* The same, or waits for the thread that does; not for longer than is sure to end. */
 static int wait_locked(struct zcp_msg *msg, int timeout_ms)
 {
 	struct timespec ts;
 
 	if (!msg->open)
 		return 0;
+	/* A job that the kernel refuses has no event. */
+	if (counted(&msg->pending) && (timeout_ms < 0 || timeout_ms > AGAIN_MS))
+		timeout_ms = AGAIN_MS;
 	if (!msg->reading)
 		return read_events(msg, timeout_ms);
 	if (timeout_ms < 0) {
@@ -155,6 +168,29 @@ int msg_wait_event(struct zcp_msg *msg, int timeout_ms)
 	ret = wait_locked(msg, timeout_ms);
 	pthread_mutex_unlock(&msg->lock);
 	return ret;
+}
+
+int msg_wait_room(struct zcp_msg *msg, uint64_t over, bool wait)
+{
+	int ret = 0;
+
+	pthread_mutex_lock(&msg->lock);
+	if (msg->over != over)
+		goto unlock; /* whichever thread has read its event */
+	if (!wait) {
+		/* Unread events have room too. */
+		if (!msg->reading)
+			ret = wait_locked(msg, 0);
+		if (!ret)
+			ret = -EAGAIN;
+		goto unlock;
+	}
+	msg->refused++;
+	ret = msg->open <= msg->refused ? -EAGAIN : wait_locked(msg, AGAIN_MS);
+	msg->refused--;
+unlock:
+	pthread_mutex_unlock(&msg->lock);
+	return ret < 0 ? ret : 0;
 }
 
 /*
@@ -187,9 +223,6 @@ int msg_submit(struct zcp_msg_link *link, struct zcp_job *job, uint64_t bytes)
 	pthread_mutex_lock(&msg->lock);
 	ended(msg, events, n);
 	pthread_mutex_unlock(&msg->lock);
-	/* There may be room now. */
-	if (ret == -EAGAIN && n > 0)
-		ret = zcp_job_submit(msg->ctx, job, 1, NULL);
 	return ret;
 }
 
@@ -201,22 +234,34 @@ static int64_t now_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
+int64_t msg_deadline(int timeout_ms)
+{
+	return timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+}
+
+int msg_left(int64_t deadline)
+{
+	int64_t left;
+
+	if (deadline < 0)
+		return -1;
+	left = deadline - now_ms();
+	return left < 0 ? 0 : (int)left;
+}
+
 int msg_wait_link(struct zcp_msg_link *link, int timeout_ms)
 {
-	int64_t end_ms = now_ms() + timeout_ms;
+	int64_t deadline = msg_deadline(timeout_ms);
 	struct zcp_msg *msg = link->msg;
-	int64_t left = -1;
+	int left = timeout_ms;
 	int ret = 0;
 
 	pthread_mutex_lock(&msg->lock);
 	while (link->open && ret >= 0) {
-		if (timeout_ms >= 0)
-			left = end_ms - now_ms();
-		if (timeout_ms >= 0 && left < 0)
+		ret = wait_locked(msg, left);
+		if (!left && !ret)
 			break;
-		ret = wait_locked(msg, left > INT_MAX ? INT_MAX : (int)left);
-		if (timeout_ms >= 0 && !left && !ret)
-			break;
+		left = msg_left(deadline);
 	}
 	if (ret >= 0)
 		ret = link->open ? -EAGAIN : 0;
@@ -237,19 +282,26 @@ void msg_reap(struct reaper *r)
 
 int zcp_msg_reap(struct zcp_msg *msg, int timeout_ms)
 {
-	int n, all = 0;
+	int64_t deadline = msg_deadline(timeout_ms);
+	uint64_t over;
+	int n;
 
 	if (!msg)
 		return -EINVAL;
 	if (!pool_is_ours(msg->pool))
 		return -EPERM;
 	pthread_mutex_lock(&msg->lock);
-	do {
+	over = msg->over;
+	for (;;) {
 		n = wait_locked(msg, timeout_ms);
-		if (n > 0)
-			all += n;
-		timeout_ms = 0;
-	} while (n == EVENTS);
+		/* There may be more, which are not waited for. */
+		if (n != EVENTS && (n < 0 || !timeout_ms || msg->over != over || !msg->open))
+			break;
+		timeout_ms = n == EVENTS ? 0 : msg_left(deadline);
+	}
+	over = msg->over - over;
 	pthread_mutex_unlock(&msg->lock);
-	return all || n > 0 ? all : n;
+	if (over)
+		return over < INT_MAX ? (int)over : INT_MAX;
+	return n < 0 ? n : 0;
 }

@@ -14,13 +14,15 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "msg.h"
 
 #define STAGING (64 << 10)
 /* What is gathered: up to this it is copied together, beyond it a segment. */
 #define STAGE_MAX 4096
-#define PARTS_MAX 16
+/* Who waits for the end of what the kernel does not take looks again after this. */
+#define KEPT_MS 10
 
 /* --- gathering: what the next job will be made of ------------------------- */
 
@@ -92,17 +94,23 @@ static void mark_undo(const struct mark *m, struct zcp_msg_link *link, const voi
 		link->segment[f->nr - 1].len = m->staged;
 }
 
-/* All that was gathered is lost: the connection has ended. */
-void msg_gathered_drop(struct zcp_msg_link *link)
+/* Nothing is gathered any more, and the buffers are in the pool. */
+static void empty(struct zcp_msg_link *link)
 {
 	struct mark none = { 0 };
 
+	mark_undo(&none, link, NULL);
+	link->begun = false;
+}
+
+/* All that was gathered is lost: the connection has ended. */
+void msg_gathered_drop(struct zcp_msg_link *link)
+{
 	if (!link->flight)
 		return;
-	mark_undo(&none, link, NULL);
+	empty(link);
 	flight_free(link->msg, link->flight);
 	link->flight = NULL;
-	link->begun = false;
 }
 
 /* Of the pool's, and if need be what others have on their way and gets acknowledged. */
@@ -184,6 +192,32 @@ static ssize_t send_now(struct zcp_msg_link *link, const uint8_t *data, size_t l
 	return (ssize_t)done;
 }
 
+/* Errors that do not end the connection. */
+static bool is_passing(int ret)
+{
+	return ret == -EAGAIN || ret == -EINTR || ret == -ENOMEM;
+}
+
+/* Whatever it takes. */
+static int send_rest(struct zcp_msg_link *link, const uint8_t *data, size_t len)
+{
+	struct pollfd pfd = { .fd = link->sock, .events = POLLOUT };
+	ssize_t n;
+
+	for (;;) {
+		n = send_now(link, data, len, false);
+		if (n < 0 && !is_passing((int)n))
+			return (int)n;
+		if (n > 0) {
+			data += n;
+			len -= n;
+		}
+		if (!len)
+			return 0;
+		poll(&pfd, 1, -1);
+	}
+}
+
 static int broken(struct zcp_msg_link *link, int error)
 {
 	__atomic_store_n(&link->error, error, __ATOMIC_RELAXED);
@@ -205,7 +239,7 @@ static int submit(struct zcp_msg_link *link, bool wait)
 		.segments = (uintptr_t)link->segment,
 		.user_data = (uintptr_t)f,
 	};
-	uint64_t held;
+	uint64_t held, over;
 	int ret;
 
 	f->copied = job.mode == ZCP_MODE_COPY;
@@ -216,17 +250,20 @@ static int submit(struct zcp_msg_link *link, bool wait)
 	}
 	held = f->held;
 	flight_count(link, f);
-	for (;;) {
-		ret = msg_submit(link, &job, held);
-		if (ret > 0)
+	do {
+		/* Nothing goes behind a job that has ended part way. */
+		ret = -link_error(link);
+		if (ret)
 			break;
+		over = counted(&msg->over);
+		ret = msg_submit(link, &job, held);
 		/* Our own open jobs may be what the limit is made of. */
-		if (ret != -EAGAIN || !wait || counted(&msg->open) < 2)
-			goto err;
-		ret = msg_wait_event(msg, -1);
-		if (ret < 0)
-			goto err;
-	}
+		if (ret == -EAGAIN)
+			ret = msg_wait_room(msg, over, wait);
+	} while (!ret);
+	if (ret < 0)
+		goto err;
+	flight_taken(msg);
 	link->flight = NULL;
 	link->staging = NULL;
 	link->begun = false;
@@ -239,16 +276,28 @@ err:
 	return ret;
 }
 
-/* What was gathered is one buffer of copies: 0, -errno, or 1 when it is for a job. */
+/* What is gathered and has not been sent. */
+static const uint8_t *segment_data(const struct zcp_msg_link *link, uint32_t i)
+{
+	return link->msg->pool->base + link->segment[i].addr;
+}
+
+/*
+ * What was gathered is one buffer of copies, or has begun by send(2), which can go on:
+ * 0, -errno, or 1 when it is for a job.
+ */
 static int flush_copies(struct zcp_msg_link *link, bool wait)
 {
 	struct flight *f = link->flight;
 	struct zcp_segment *s = &link->segment[0];
 	ssize_t n;
 
-	if (f->nr != 1 || f->buf[0] != link->staging || link_open(link))
+	if (f->nr != 1 || (f->buf[0] != link->staging && !link->begun) || link_open(link))
 		return 1;
-	n = send_now(link, (uint8_t *)link->staging + (link->staged - s->len), s->len, wait);
+	/* Of the jobs that have ended by now. */
+	if (link_error(link))
+		return -link_error(link);
+	n = send_now(link, segment_data(link, 0), s->len, wait);
 	if (n == -EAGAIN)
 		return 1;
 	if (n < 0)
@@ -260,22 +309,44 @@ static int flush_copies(struct zcp_msg_link *link, bool wait)
 		link->begun = true;
 		return 1;
 	}
-	f->nr = 0;
-	zcp_pool_free(link->msg->pool, link->staging);
-	link->staging = NULL;
+	empty(link);
 	return 0;
 }
 
-/* 0; what the kernel does not take now stays gathered, which is -EAGAIN. */
+/*
+ * No job takes what has begun, and none of the link is open: whatever it takes, it
+ * goes by send(2).
+ */
+static int finish(struct zcp_msg_link *link)
+{
+	int ret;
+
+	for (uint32_t i = 0; i < link->flight->nr; i++) {
+		ret = send_rest(link, segment_data(link, i), link->segment[i].len);
+		if (ret)
+			return ret;
+	}
+	empty(link);
+	return 0;
+}
+
+/*
+ * 0; what the kernel does not take now stays gathered, which is -EAGAIN: if @wait, only
+ * when none of it has been sent.
+ */
 static int flush(struct zcp_msg_link *link, bool wait)
 {
 	int ret;
 
 	if (!gathered(link))
 		return 0;
+	if (link_error(link))
+		return -link_error(link);
 	ret = flush_copies(link, wait);
 	if (ret == 1)
 		ret = submit(link, wait);
+	if (is_passing(ret) && wait && link->begun)
+		ret = finish(link);
 	return ret;
 }
 
@@ -306,12 +377,21 @@ struct message {
 	bool more, wait;
 };
 
-/* Only copies, and nothing to wait for: returns 1 when bytes are left for a job. */
-static int send_copy(struct zcp_msg_link *link, struct message *m, size_t *from)
+/* Only copies, and no job is open: returns 1 when bytes are left for one. */
+static int send_copy(struct zcp_msg_link *link, const struct message *m, size_t *from)
 {
-	ssize_t n = send_now(link, m->buf, m->len, m->wait);
+	ssize_t n;
 
-	*from = n > 0 ? (size_t)n : 0;
+	*from = 0;
+	/* Of the jobs that have ended by now. */
+	if (link_error(link))
+		return -link_error(link);
+	/* The rest must not wait for memory. */
+	if (!m->wait && !gathering(link))
+		return -ENOMEM;
+	n = send_now(link, m->buf, m->len, m->wait);
+	if (n > 0)
+		*from = n;
 	if (n == (ssize_t)m->len)
 		return 0;
 	return n >= 0 || n == -EAGAIN ? 1 : (int)n;
@@ -340,34 +420,8 @@ static bool is_full(const struct zcp_msg_link *link)
 	uint64_t half = link->msg->window / 2;
 
 	/* Room for the parts of a long message that is copied. */
-	return gathered(link) + PARTS_MAX >= BATCH ||
+	return gathered(link) + link->msg->parts >= link->msg->batch ||
 	       link->flight->bytes >= (half < BATCH_BYTES ? half : BATCH_BYTES);
-}
-
-/* Errors that do not end the connection. */
-static bool is_passing(int ret)
-{
-	return ret == -EAGAIN || ret == -EINTR || ret == -ENOMEM;
-}
-
-/* Whatever it takes. */
-static int send_rest(struct zcp_msg_link *link, const uint8_t *data, size_t len)
-{
-	struct pollfd pfd = { .fd = link->sock, .events = POLLOUT };
-	ssize_t n;
-
-	for (;;) {
-		n = send_now(link, data, len, false);
-		if (n < 0 && !is_passing((int)n))
-			return (int)n;
-		if (n > 0) {
-			data += n;
-			len -= n;
-		}
-		if (!len)
-			return 0;
-		poll(&pfd, 1, -1);
-	}
 }
 
 static int send_job(struct zcp_msg_link *link, struct message *m, size_t from)
@@ -408,21 +462,56 @@ static int send_job(struct zcp_msg_link *link, struct message *m, size_t from)
 	return 0;
 }
 
+/*
+ * The same of memory that is not the pool's, which must not wait: so there is a buffer
+ * for what send(2) leaves before it takes a part.
+ */
+static int send_spare(struct zcp_msg_link *link, const struct message *foreign)
+{
+	struct zcp_pool *pool = link->msg->pool;
+	struct message m = *foreign;
+	size_t from;
+	int ret;
+
+	ret = zcp_pool_alloc(pool, m.len, &m.buf);
+	if (ret)
+		return ret;
+	ret = send_copy(link, foreign, &from);
+	if (ret <= 0)
+		goto free;
+	memcpy((uint8_t *)m.buf + from, (uint8_t *)foreign->buf + from, m.len - from);
+	m.owned = true;
+	m.pages = bucket_bytes(&pool->bucket[pool_bucket(pool, m.buf)]) >= pool->page;
+	ret = send_job(link, &m, from);
+	if (!ret)
+		return 0;
+free:
+	zcp_pool_free(pool, m.buf);
+	return ret;
+}
+
 static int send_message(struct zcp_msg_link *link, struct message *m)
 {
 	bool by_ref = link->by_ref && m->pages && m->len >= link->msg->threshold;
 	size_t from = 0;
 	int ret;
 
-	if (link_error(link))
-		return -link_error(link);
 	/* What could not be submitted before. */
 	if (link->begun) {
 		ret = flush(link, m->wait);
 		if (ret)
 			return ret;
 	}
-	if (!by_ref && !m->more && !gathered(link) && !link_open(link)) {
+	if (link_error(link))
+		return -link_error(link);
+	if (by_ref || m->more || gathered(link) || link_open(link)) {
+		ret = send_job(link, m, 0);
+	} else if (!m->wait && !m->owned && m->len > largest(link->msg->pool)) {
+		/* By several buffers, of which send(2) sees none. */
+		ret = send_job(link, m, 0);
+	} else if (!m->wait && !m->owned) {
+		ret = send_spare(link, m);
+	} else {
 		ret = send_copy(link, m, &from);
 		if (ret < 0)
 			return ret;
@@ -430,8 +519,6 @@ static int send_message(struct zcp_msg_link *link, struct message *m)
 			zcp_pool_free(link->msg->pool, m->buf);
 		if (ret)
 			ret = send_job(link, m, from);
-	} else {
-		ret = send_job(link, m, 0);
 	}
 	if (ret)
 		return ret;
@@ -467,7 +554,7 @@ int zcp_send_msg(struct zcp_msg_link *link, void *buf, size_t len, uint32_t flag
 		if (len > bytes)
 			return -EINVAL;
 		m.pages = bytes >= pool->page;
-	} else if (len > PARTS_MAX * largest(pool)) {
+	} else if (len > link->msg->parts * largest(pool)) {
 		return -EMSGSIZE;
 	}
 	pthread_mutex_lock(&link->lock);
@@ -509,13 +596,64 @@ int zcp_msg_flush(struct zcp_msg_link *link)
 	return ret;
 }
 
-int zcp_msg_wait(struct zcp_msg_link *link, int timeout_ms)
+/* What is kept, as far as it goes at once: 0, 1 when something is kept still, or -errno. */
+static int flush_some(struct zcp_msg_link *link, bool wait)
 {
 	int ret;
 
-	ret = zcp_msg_flush(link);
-	if (ret && ret != -EAGAIN)
-		return ret;
-	ret = msg_wait_link(link, timeout_ms);
-	return link_error(link) ? -link_error(link) : ret;
+	if (wait)
+		pthread_mutex_lock(&link->lock);
+	else if (pthread_mutex_trylock(&link->lock))
+		return 1;
+	ret = flush_all(link, false);
+	pthread_mutex_unlock(&link->lock);
+	return is_passing(ret) ? 1 : ret;
+}
+
+static int pause_ms(int ms)
+{
+	struct timespec ts = { .tv_nsec = ms * 1000000L };
+
+	return nanosleep(&ts, NULL) ? -EINTR : 0;
+}
+
+static int wait_all(struct zcp_msg_link *link, int timeout_ms)
+{
+	int64_t deadline = msg_deadline(timeout_ms);
+	int left = timeout_ms;
+	int kept, ret;
+
+	for (;;) {
+		kept = flush_some(link, timeout_ms < 0);
+		if (kept < 0)
+			return kept;
+		ret = msg_wait_link(link, kept && (left < 0 || left > KEPT_MS) ? KEPT_MS : left);
+		if (link_error(link))
+			return -link_error(link);
+		if (ret != -EAGAIN && (ret || !kept))
+			return ret;
+		if (!left)
+			return -EAGAIN;
+		/* It is somebody else who makes room. */
+		if (!ret) {
+			ret = pause_ms(left < 0 || left > KEPT_MS ? KEPT_MS : left);
+			if (ret)
+				return ret;
+		}
+		left = msg_left(deadline);
+	}
+}
+
+int zcp_msg_wait(struct zcp_msg_link *link, int timeout_ms)
+{
+	int saved = errno;
+	int ret;
+
+	if (!link)
+		return -EINVAL;
+	if (!pool_is_ours(link->msg->pool))
+		return -EPERM;
+	ret = wait_all(link, timeout_ms);
+	errno = saved;
+	return ret;
 }

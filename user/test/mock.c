@@ -13,6 +13,8 @@
  * ZCP_MOCK_EVENT_SIZE  bytes of an event record; more than the ABI has are
  *                      0xff, fewer are left out
  * ZCP_MOCK_OPEN_ERRNO  open(2) fails with this
+ *
+ * A program that has it linked in also sets variables, at any time (mock.h).
  */
 /* open() and open64() are both defined here, fcntl() and fcntl64() too. */
 #undef _FILE_OFFSET_BITS
@@ -170,7 +172,7 @@ static void close_ctx(struct ctx *ctx)
 	pthread_mutex_lock(&mock_lock);
 	ctx->closing = true;
 	for (int i = 0; i < MAX_JOBS; i++)
-		ctx->jobs[i].cancel = true;
+		__atomic_store_n(&ctx->jobs[i].cancel, true, __ATOMIC_RELAXED);
 	pthread_cond_broadcast(&mock_work);
 	pthread_mutex_unlock(&mock_lock);
 	pthread_join(ctx->worker, NULL);

@@ -19,8 +19,8 @@ struct job {
 	struct zcp_segment segments[MAX_SEGMENTS];
 	char *copy[MAX_SEGMENTS]; /* inline bytes */
 	bool used;
-	bool ended; /* its place may be taken */
-	bool cancel;
+	bool ended;  /* its place may be taken */
+	bool cancel; /* atomic */
 };
 
 struct link {
@@ -37,6 +37,12 @@ struct ctx {
 	struct link links[MAX_LINKS];
 	struct job jobs[MAX_JOBS];
 };
+
+/*
+ * Limits of each context and job, atomic: jobs, those with unread events included, and
+ * segments. At first they are as many as there is room for.
+ */
+extern long mock_max_jobs, mock_max_segments;
 
 /* Of all contexts. */
 extern pthread_mutex_t mock_lock;

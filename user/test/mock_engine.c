@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -25,6 +26,8 @@
 #define FEATURES \
 	(ZCP_FEATURE_NOCACHE | ZCP_FEATURE_RATE | ZCP_FEATURE_HEADER | ZCP_FEATURE_SUBMIT_EVENTS)
 
+long mock_max_jobs = LONG_MAX, mock_max_segments = MAX_SEGMENTS;
+
 static uint64_t last_job;
 
 long mock_setting(const char *name, long otherwise)
@@ -32,6 +35,11 @@ long mock_setting(const char *name, long otherwise)
 	const char *value = getenv(name);
 
 	return value ? strtol(value, NULL, 0) : otherwise;
+}
+
+static long limit(const long *which)
+{
+	return __atomic_load_n(which, __ATOMIC_RELAXED);
 }
 
 static bool can(uint64_t feature)
@@ -192,6 +200,11 @@ static int unacked(int sock)
 	return queued && tcp.tcpi_state == TCP_CLOSE ? -ECONNRESET : queued;
 }
 
+static bool cancelled(const struct job *job)
+{
+	return __atomic_load_n(&job->cancel, __ATOMIC_RELAXED);
+}
+
 static int run(struct job *job, int sock)
 {
 	struct zcp_status *s = &job->status;
@@ -200,7 +213,7 @@ static int run(struct job *job, int sock)
 	int error;
 
 	while (s->segment < s->nr_segments) {
-		if (job->cancel)
+		if (cancelled(job))
 			return -ECANCELED;
 		error = push(job, sock, &job->segments[s->segment], &done);
 		if (error)
@@ -217,7 +230,7 @@ static int run(struct job *job, int sock)
 		return 0;
 	s->state = ZCP_STATE_SENT;
 	for (;;) {
-		if (job->cancel)
+		if (cancelled(job))
 			return -ECANCELED;
 		error = unacked(sock);
 		if (error < 0)
@@ -257,6 +270,20 @@ static void job_end(struct job *job)
 		free(job->copy[i]);
 	}
 	job->ended = true;
+}
+
+/* Jobs under way, and those with unread events. */
+static long open_jobs(const struct ctx *ctx)
+{
+	int unread = 0;
+	long nr;
+
+	if (syscall(SYS_ioctl, ctx->fd, FIONREAD, &unread))
+		abort();
+	nr = unread / mock_setting("ZCP_MOCK_EVENT_SIZE", sizeof(struct zcp_event));
+	for (int i = 0; i < MAX_JOBS; i++)
+		nr += ctx->jobs[i].used && !ctx->jobs[i].ended;
+	return nr;
 }
 
 /* For a new job: a place that nobody has, or that of the job that ended long ago. */
@@ -321,7 +348,7 @@ static int do_info(void *arg)
 	info.event_size = mock_setting("ZCP_MOCK_EVENT_SIZE", sizeof(struct zcp_event));
 	info.max_links = MAX_LINKS - 1;
 	info.max_jobs = MAX_JOBS;
-	info.max_segments = MAX_SEGMENTS;
+	info.max_segments = limit(&mock_max_segments);
 	info.max_batch = MAX_JOBS;
 	info.max_inline = MAX_INLINE;
 	info.small_bytes = 4096;
@@ -381,7 +408,8 @@ static int accept_job(struct ctx *ctx, void *arg, struct zcp_submit *reply)
 		return -EOPNOTSUPP;
 	if (in.rate > MAX_RATE)
 		return -EINVAL;
-	if (!in.nr_segments || in.nr_segments > MAX_SEGMENTS || in.mode > ZCP_MODE_COPY)
+	if (!in.nr_segments || in.nr_segments > limit(&mock_max_segments) ||
+	    in.mode > ZCP_MODE_COPY)
 		return -EINVAL;
 	if (in.link >= MAX_LINKS || !ctx->links[in.link].used)
 		return -ENOENT;
@@ -389,7 +417,7 @@ static int accept_job(struct ctx *ctx, void *arg, struct zcp_submit *reply)
 		reply->reason = mock_setting("ZCP_MOCK_REASON", 0);
 		return -EOPNOTSUPP;
 	}
-	job = job_place(ctx);
+	job = open_jobs(ctx) < limit(&mock_max_jobs) ? job_place(ctx) : NULL;
 	if (!job) {
 		reply->limit = ZCP_LIMIT_JOBS;
 		return -EAGAIN;
@@ -510,7 +538,7 @@ static int do_cancel(struct ctx *ctx, void *arg)
 			if (!job->used || job->status.link != cancel.link ||
 			    job->status.state >= ZCP_STATE_DONE)
 				continue;
-			job->cancel = true;
+			__atomic_store_n(&job->cancel, true, __ATOMIC_RELAXED);
 			cancel.cancelled++;
 			cancel.bytes_sent += job->status.bytes_sent;
 		}
@@ -519,7 +547,7 @@ static int do_cancel(struct ctx *ctx, void *arg)
 		if (!job)
 			return -ENOENT;
 		cancel.cancelled = job->status.state < ZCP_STATE_DONE;
-		job->cancel = true;
+		__atomic_store_n(&job->cancel, true, __ATOMIC_RELAXED);
 		cancel.state = job->status.state;
 		cancel.bytes_sent = job->status.bytes_sent;
 	}
