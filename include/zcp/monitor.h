@@ -258,7 +258,9 @@ struct zcp_context_info {
  * @workers: Workers that take a turn now, in all namespaces.
  * @inflight: Bytes of jobs that are not acknowledged.
  * @memory: Bytes of memory of contexts, links and jobs, in all namespaces.
- * @events_lost: Events that a subscriber had no room for.
+ * @events_lost: Events for which there was no memory, or no room at a subscriber
+ *	that has the socket option NETLINK_BROADCAST_ERROR set. A monitor of this
+ *	library has not: it learns what it has lost by %ZCP_MONITOR_OVERRUN alone.
  *
  * Since: 0.3
  */

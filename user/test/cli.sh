@@ -130,6 +130,41 @@ run 2 show && run 2 show abc && run 2 cancel 1x && run 2 list 1 && run 2 info --
 	run 2 caps noport
 ok $? "others: bad usage"
 
+# Output that cannot be written, which is a failure. unwritten STATUS REGEX ARG...
+unwritten() {
+	want=$1
+	regex=$2
+	shift 2
+	: >"$tmp/out"
+	"$zcpctl" "$@" >/dev/full 2>"$tmp/err"
+	got=$?
+	[ $got -eq "$want" ] && says err "$regex" && [ "$(wc -l <"$tmp/err")" -eq 1 ] && return 0
+	echo "# exit status $got, not $want: zcpctl $*"
+	return 1
+}
+full='^zcpctl: cannot write to stdout: No space left on device$'
+good=0
+for verb in --help -h help 'help send' 'send --help' --version version 'version --json' \
+	'completion bash'; do
+	# shellcheck disable=SC2086
+	unwritten 1 "$full" $verb || good=1
+done
+export LD_PRELOAD="$mock"
+unwritten 1 "$full" info && unwritten 1 "$full" info --json || good=1
+unset LD_PRELOAD
+ok $good "stdout is full"
+unwritten 2 'no verb "frobnicate"' frobnicate
+ok $? "stdout is full, which is not what is wrong"
+python3 - "$zcpctl" <<'END' >"$tmp/out" 2>"$tmp/err"
+import os, signal, subprocess, sys
+signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+r, w = os.pipe()
+os.close(r)
+p = subprocess.run([sys.argv[1], "help"], stdout=w, stderr=subprocess.PIPE, restore_signals=False)
+sys.exit(p.returncode or bool(p.stderr))
+END
+ok $? "nobody reads stdout, and SIGPIPE is ignored"
+
 # Without a device. On a host with the module loaded these would not fail.
 if [ -e /dev/zcp ]; then
 	for name in "info says" "send says" "send --json says"; do

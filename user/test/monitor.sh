@@ -165,6 +165,17 @@ piped | head -n 3 >"$tmp/out"
 [ "$(cat "$tmp/err")" = 0 ] && [ "$(wc -l <"$tmp/out")" -eq 3 ]
 ok $? "monitor: a reader that goes away is no failure"
 
+# Each verb says that its output is lost; whatever monitor says before.
+good=0
+for verb in list "list --json" "show 7" stats "stats --prometheus" "top --batch --interval 0.1" \
+	"top --batch --json --interval 0.1" monitor "monitor --json"; do
+	# shellcheck disable=SC2086
+	timeout 60 "$fake" $verb >/dev/full 2>"$tmp/err"
+	[ $? -eq 1 ] && [ "$(sed '/^watching/d' "$tmp/err")" = \
+		"zcpctl: cannot write to stdout: No space left on device" ] || good=1
+done
+ok $good "stdout is full"
+
 # stats
 run 0 stats --json && json 'o["jobs_submitted"] == 10 and o["zerocopy_share"] == 0.9 and
 	o["copied"] == {"small": 40000, "no-sg": 60000} and o["memory"] == 12345 and

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "print.h"
 #include "zcpctl.h"
 
 volatile sig_atomic_t interrupted;
@@ -44,7 +45,7 @@ int fail(const char *format, ...)
 {
 	va_list ap;
 
-	fflush(stdout);
+	print_flush(stdout);
 	fputs("zcpctl: ", stderr);
 	va_start(ap, format);
 	vfprintf(stderr, format, ap);

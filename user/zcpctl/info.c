@@ -26,8 +26,9 @@ const struct command info_command = {
 	.options = options,
 	.run = cmd_info,
 	.details =
-		"The limits are parameters of the module, which the administrator sets when it is\n"
-		"loaded; they are in " ZCP_MODULE_DIR "/parameters too.\n",
+		"The limits but that of inline bytes per job are parameters of the module, which the\n"
+		"administrator sets when it is loaded or at any time later, in\n" ZCP_MODULE_DIR
+		"/parameters. Those of bytes in flight are in MiB there.\n",
 };
 
 /* A bit mask as names: an array in JSON, words in text. */

@@ -2,6 +2,7 @@
 /*
  * zcpctl: dispatch and help, from one table.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -105,7 +106,7 @@ static int cmd_help(int argc, char **argv)
 	return DONE;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
 	const struct command *c;
 
@@ -121,4 +122,15 @@ int main(int argc, char **argv)
 	if (!c)
 		return usage_error(NULL, "there is no verb \"%s\"", argv[1]);
 	return c->run(argc - 1, argv + 1);
+}
+
+int main(int argc, char **argv)
+{
+	int status = run(argc, argv);
+	int error = print_lost();
+
+	/* A reader that goes away, as head(1) does, is no failure. */
+	if (status == DONE && error && error != EPIPE)
+		return fail("cannot write to stdout: %s", strerror(error));
+	return status;
 }

@@ -199,6 +199,7 @@ static int print_events(struct watch *w, struct zcp_monitor *monitor)
 		if (event.type == ZCP_MONITOR_PROGRESS && (!w->progress || !due(w, job.job)))
 			continue;
 		print_event(&w->printer, &event, &job);
+		print_flush(w->printer.out);
 		if (ferror(w->printer.out))
 			return -EPIPE;
 	}

@@ -2,12 +2,32 @@
 /*
  * One printer for text and JSON.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "print.h"
+
+/* Why standard output did not take something: an errno, or 0. */
+static int lost;
+
+void print_flush(FILE *out)
+{
+	if ((fflush(out) || ferror(out)) && out == stdout && !lost)
+		lost = errno;
+}
+
+int print_lost(void)
+{
+	if (fflush(stdout) && !lost)
+		lost = errno;
+	/* One of which nobody has seen the reason. */
+	if (ferror(stdout) && !lost)
+		lost = EIO;
+	return lost;
+}
 
 void print_init(struct printer *p, FILE *out, bool json)
 {
@@ -134,7 +154,7 @@ void print_end(struct printer *p)
 	fputc(p->ends[--p->depth], p->out);
 	if (!p->depth) {
 		fputc('\n', p->out);
-		fflush(p->out);
+		print_flush(p->out);
 	}
 }
 
@@ -259,7 +279,7 @@ void print_text(struct printer *p, const char *format, ...)
 	vfprintf(p->out, format, ap);
 	va_end(ap);
 	if (strchr(format, '\n'))
-		fflush(p->out);
+		print_flush(p->out);
 }
 
 uint64_t bits_per_second(uint64_t bytes, uint64_t ns)

@@ -30,6 +30,12 @@ struct printer {
 
 void print_init(struct printer *p, FILE *out, bool json);
 
+/* Flushes a stream to which something has just been written. */
+void print_flush(FILE *out);
+
+/* Flushes stdout: 0, or the errno of what has been lost since the program began. */
+int print_lost(void);
+
 /*
  * An object or an array, under @key when it is a member of an object. The
  * outermost one ends a line of JSON and is flushed. Text shows nothing.

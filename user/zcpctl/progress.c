@@ -39,7 +39,7 @@ static void line(struct progress *progress, const struct zcp_status *status, uin
 	print_number(p, "job", NULL, status->job);
 	print_string(p, "state", NULL, zcp_state_name(status->state));
 	print_end(p);
-	fflush(p->out);
+	print_flush(p->out);
 }
 
 static void amount(char *buf, size_t size, double bytes)

@@ -50,6 +50,7 @@ void prometheus_stats(FILE *out, const struct zcp_stats *s)
 	gauge(out, "zcp_memory_bytes", "Memory of contexts, links and jobs, in all namespaces.",
 	      s->memory);
 	gauge(out, "zcp_workers", "Workers that take a turn, in all namespaces.", s->workers);
-	counter(out, "zcp_events_lost_total", "Events that a subscriber had no room for.",
+	counter(out, "zcp_events_lost_total",
+		"Events without memory, or room at a subscriber with NETLINK_BROADCAST_ERROR.",
 		s->events_lost);
 }

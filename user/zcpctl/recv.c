@@ -205,7 +205,7 @@ static void print_reception(struct receiver *r, const struct reception *c)
 	print_number(p, "errno", NULL, c->error);
 	print_string(p, "error", NULL, c->error ? c->problem : NULL);
 	print_end(p);
-	fflush(p->out);
+	print_flush(p->out);
 }
 
 static bool report(struct receiver *r, const struct reception *c)

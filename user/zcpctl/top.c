@@ -176,7 +176,7 @@ static void batch_print(const struct top *top, struct printer *p)
 			print_trimmed(line);
 		}
 		putchar('\n');
-		fflush(stdout);
+		print_flush(stdout);
 		return;
 	}
 	clock_gettime(CLOCK_REALTIME, &now);
