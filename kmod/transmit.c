@@ -206,9 +206,13 @@ static ssize_t zpush_load(struct zpush *push, struct zload *load)
 {
 	struct sock *sk = push->sock->sk;
 	bool wait = !(push->flags & MSG_DONTWAIT);
-	ssize_t ret = zsock_may_send(push->sock);
+	ssize_t ret;
 	long timeo;
 
+	/* Before anything asks a layer, which takes a lock of its own for that. */
+	if (!zsock_is_plain(sk))
+		return -EOPNOTSUPP;
+	ret = zsock_may_send(push->sock);
 	if (ret < 0)
 		return ret;
 	load->msg.msg_flags |= MSG_DONTWAIT | MSG_NOSIGNAL;

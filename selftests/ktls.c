@@ -140,6 +140,76 @@ TEST_F_TIMEOUT(ktls, close_beside_a_sender_that_waits, 240)
 	self->ctx = zt_open(O_NONBLOCK);
 }
 
+/* Submits bytes of its own until it is told to stop: how long the longest call took. */
+struct submitter {
+	pthread_t thread;
+	uint32_t link;
+	uint64_t longest;
+	int ctx;
+	bool stop;
+};
+
+static void *call_submit(void *arg)
+{
+	struct submitter *s = arg;
+	struct zcp_segment seg = zt_inline("x", 1);
+	struct zcp_event event;
+	struct zcp_job job;
+	uint64_t begin;
+
+	while (!__atomic_load_n(&s->stop, __ATOMIC_ACQUIRE)) {
+		job = zt_job(s->link, &seg, 1);
+		begin = zt_now_ns();
+		zt_try_submit(s->ctx, &job);
+		begin = zt_now_ns() - begin;
+		if (begin > s->longest)
+			s->longest = begin;
+		while (zt_readable(s->ctx, 0)) {
+			zt_event(s->ctx, &event);
+			zt_need(event.error == EOPNOTSUPP && !event.bytes_sent);
+		}
+		zt_sleep_ms(10);
+	}
+	return NULL;
+}
+
+/*
+ * The same with bytes of the job's own, when there is some room, but not as much as a
+ * sender that waits is woken for.
+ */
+TEST_F_TIMEOUT(ktls, submit_beside_a_sender_that_waits, 240)
+{
+	struct submitter s = { .ctx = self->ctx };
+	struct call sender;
+	struct zt_sink sink;
+	static char some[16 * ZT_KIB];
+	int i;
+
+	if (!have_tls())
+		SKIP(return, LACKS_TLS);
+	zt_connect_blocking(&self->conn);
+	s.link = zt_link(self->ctx, self->conn.tx);
+	ASSERT_EQ(0, encrypt(self->conn.tx));
+	sender.fd = self->conn.tx;
+	zt_need(!pthread_create(&sender.thread, NULL, call_send, &sender));
+	zt_sleep_ms(ZT_WATCH / 4);
+	zt_need(!pthread_create(&s.thread, NULL, call_submit, &s));
+	for (i = 0; i < 8; i++) {
+		zt_need(recv(self->conn.rx, some, sizeof(some), MSG_WAITALL) > 0);
+		zt_sleep_ms(1000);
+	}
+	zt_sink_count(&sink, self->conn.rx);
+	__atomic_store_n(&s.stop, true, __ATOMIC_RELEASE);
+	zt_need(!pthread_join(s.thread, NULL) && !pthread_join(sender.thread, NULL));
+	EXPECT_LT(s.longest, 800000000ULL);
+	ASSERT_EQ(0, zt_unlink(self->ctx, s.link, NULL));
+	close(self->ctx);
+	self->ctx = zt_open(O_NONBLOCK);
+	zt_need(!shutdown(self->conn.tx, SHUT_WR));
+	zt_sink_join(&sink);
+	zt_sink_free(&sink);
+}
+
 /* All bytes that were ever written to the connection, of one moment. */
 static uint64_t written(int fd)
 {
