@@ -22,7 +22,8 @@
 #define ZDELAY_MIN	max(HZ / 10, 1)	/* safety net: first, and at most */
 #define ZDELAY_MAX	(2 * HZ)
 #define ZDELAY_STALLED	(30 * HZ)	/* when no event depends on it */
-#define ZJOB_COST	256	/* what an empty job takes off the quota */
+#define ZJOB_COST	256	/* what a job takes off the quota, also an empty one */
+#define ZJOB_COST_SEGS	8	/* the same again for so many segments */
 #define ZTURN_ALONE	(2 * 1024 * 1024)	/* before a link looks for others */
 #define ZTURN_BUDGET	(32 * 1024 * 1024)	/* of a worker, at most */
 #define ZDELAY_NOMEM	max(HZ / 100, 1)
@@ -211,6 +212,17 @@ static s64 zturn_quota_of(const struct zjob *job, s64 quota)
 	return max_t(s64, quota, job->total - job->sent);
 }
 
+/* Empty jobs push nothing, which is where others look at the quota. */
+static bool zlink_has_jobs(struct zlink *link)
+{
+	bool has;
+
+	spin_lock(&link->lock);
+	has = !list_empty(&link->queue);
+	spin_unlock(&link->lock);
+	return has;
+}
+
 /*
  * One turn of the runner, of one quota when other links wait for a worker,
  * else of all of @budget.
@@ -268,8 +280,8 @@ static void zlink_turn(struct zlink *link, bool may_read, s64 *budget,
 		quota = zturn_quota_of(job, quota);
 		left = quota;
 		result = zjob_push(job, *batch, &quota, may_read);
-		if (result == ZPUSH_SENT)
-			quota -= ZJOB_COST;
+		if (result == ZPUSH_SENT || result == ZPUSH_FAILED)
+			quota -= ZJOB_COST * (1 + job->nr_segs / ZJOB_COST_SEGS);
 		*budget -= left - quota;
 		if (job->sent != was && result != ZPUSH_SENT)
 			ztell_progress(link, job);
@@ -278,10 +290,14 @@ static void zlink_turn(struct zlink *link, bool may_read, s64 *budget,
 			zlink_job_sent(link, job);
 			link->delay = ZDELAY_MIN;
 			stalls = 0;
-			continue;
+			if (quota > 0 || !zlink_has_jobs(link))
+				continue;
+			goto out_of_quota;
 		case ZPUSH_FAILED:
 			zlink_end_job(link, job, ZCP_STATE_FAILED, job->error);
-			continue;
+			if (quota > 0 || !zlink_has_jobs(link))
+				continue;
+			goto out_of_quota;
 		case ZPUSH_STOPPED:
 			if (READ_ONCE(job->cancel))
 				zlink_end_job(link, job, ZCP_STATE_CANCELLED,
@@ -313,6 +329,7 @@ static void zlink_turn(struct zlink *link, bool may_read, s64 *budget,
 				continue;
 			break;
 		case ZPUSH_QUOTA:
+out_of_quota:
 			if (*budget > 0 && !zrunq_is_wanted()) {
 				quota = zturn_quota(*budget);
 				cond_resched();

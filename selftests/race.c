@@ -170,6 +170,60 @@ TEST_F_TIMEOUT(race, cancel_while_submitting, 120)
 	run(_metadata, self, false);
 }
 
+/* Submits jobs of nothing, each of as many segments as may be; in ns, the longest call. */
+static void *submit_empty(void *arg)
+{
+	enum { JOBS = 64, SEGMENTS = 256 };
+	static struct zcp_segment segs[SEGMENTS];
+	static uint64_t longest[4];
+	static unsigned int callers;
+	uint64_t *mine = &longest[__atomic_fetch_add(&callers, 1, __ATOMIC_RELAXED)];
+	struct zcp_job jobs[JOBS];
+	SELF *self = arg;
+	uint64_t begin;
+	int i;
+
+	for (i = 0; i < SEGMENTS; i++)
+		segs[i] = zt_inline("", 0);
+	for (i = 0; i < JOBS; i++)
+		jobs[i] = zt_job(self->link, segs, SEGMENTS);
+	while (!stopped(self)) {
+		struct zcp_submit submit = {
+			.size = sizeof(submit), .job_size = sizeof(jobs[0]), .nr_jobs = JOBS,
+			.jobs = (uintptr_t)jobs,
+		};
+
+		begin = zt_now_ns();
+		zt_need(!ioctl(self->ctx, ZCP_IOC_SUBMIT, &submit) || errno == EAGAIN);
+		begin = zt_now_ns() - begin;
+		if (begin > *mine)
+			*mine = begin;
+	}
+	return mine;
+}
+
+/* Who happens to be the runner does not go on for as long as others bring jobs. */
+TEST_F_TIMEOUT(race, nobody_is_kept, 120)
+{
+	pthread_t threads[3], collector;
+	uint64_t *longest;
+	int i;
+
+	self->link = zt_link(self->ctx, self->conn.tx);
+	zt_need(!pthread_create(&collector, NULL, collect, self));
+	for (i = 0; i < 3; i++)
+		zt_need(!pthread_create(&threads[i], NULL, submit_empty, self));
+	zt_sleep_ms(SECONDS * 2000);
+	__atomic_store_n(&self->stop, true, __ATOMIC_RELEASE);
+	for (i = 0; i < 3; i++) {
+		zt_need(!pthread_join(threads[i], (void **)&longest));
+		EXPECT_LT(*longest, 2000000000ULL)
+			TH_LOG("one call took %llu ms", (unsigned long long)*longest / 1000000);
+	}
+	zt_need(!pthread_join(collector, NULL));
+	ASSERT_EQ(0, zt_unlink(self->ctx, self->link, NULL));
+}
+
 TEST_F_TIMEOUT(race, unlink_while_cancelling, 120)
 {
 	run(_metadata, self, true);
