@@ -44,20 +44,22 @@ static void reply_set(struct zcp_submit *reply, const struct zcp_submit *from)
 	reply->size = size;
 }
 
-/* Events are read into @records, if there is room in it. */
+/* Events are read into @records, which has room for *@len bytes; so many have come. */
 static int submit(struct zcp_ctx *ctx, struct zcp_job *jobs, unsigned int count,
 		  struct zcp_submit *reply, void *records, uint32_t *len)
 {
 	struct zcp_submit s = { .size = sizeof(s) };
+	uint32_t room = *len;
 	int ret;
 
+	*len = 0;
 	if (!jobs || !count || count > INT_MAX || reply_size(reply))
 		return -EINVAL;
 	s.jobs = (uintptr_t)jobs;
 	s.nr_jobs = count;
 	s.job_size = jobs[0].size;
-	s.events = *len ? (uintptr_t)records : 0;
-	s.events_len = *len;
+	s.events = room ? (uintptr_t)records : 0;
+	s.events_len = room;
 
 	ret = zcp_ioctl(ctx, ZCP_IOC_SUBMIT, &s);
 	*len = s.events_read;

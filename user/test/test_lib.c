@@ -322,6 +322,7 @@ static void test_submit_and_read(int fd, const char *features, const char *size,
 				 const char *name)
 {
 	struct zcp_submit reply = { .size = offsetof(struct zcp_submit, events) };
+	struct zcp_submit short_reply = { 0 };
 	struct zcp_status status = { .size = sizeof(status) };
 	struct zcp_link link = { .size = sizeof(link) };
 	struct zcp_segment seg;
@@ -346,7 +347,18 @@ static void test_submit_and_read(int fd, const char *features, const char *size,
 		   job.id && reply.accepted == 1 && ev[0].job == jobs[0].id &&
 		   ev[n - 1].job == jobs[n - 1].id && ev[n - 1].bytes_sent == FILE_BYTES,
 	   name);
-	ok(n == 2 || (zcp_event_read(ctx, ev, 1, 5000) == 1 && ev[0].job == jobs[1].id),
+	/* The stack has the records of that call still. */
+	n = 99;
+	ok(zcp_job_submit_and_read(ctx, &job, 0, &reply, ev, 2, &n) == -EINVAL && !n,
+	   "no job: no events");
+	n = 99;
+	ok(zcp_job_submit_and_read(ctx, NULL, 1, &reply, ev, 2, &n) == -EINVAL && !n,
+	   "jobs that are nowhere: no events");
+	n = 99;
+	short_reply.size = 4;
+	ok(zcp_job_submit_and_read(ctx, &job, 1, &short_reply, ev, 2, &n) == -EINVAL && !n,
+	   "a reply that is too short: no events");
+	ok(at_once == 2 || (zcp_event_read(ctx, ev, 1, 5000) == 1 && ev[0].job == jobs[1].id),
 	   "the second one's event");
 	job.link = 77;
 	n = 99;
