@@ -2,7 +2,8 @@
 /*
  * The monitor API of libzcp with jobs that are made up, to see what zcpctl
  * makes of them without a kernel module. ZCP_FAKE says which kind of kernel:
- * "absent", "busy" (a thousand jobs), "refuses" or, by default, a few jobs.
+ * "absent", "busy" (a thousand jobs), "refuses", "paths" (of few columns and many
+ * bytes, and of many columns) or, by default, a few jobs.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -45,6 +46,19 @@ static uint64_t now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+/* Characters that take no column (U+E0100), and more of them than a line has. */
+static const char *long_path(uint64_t id)
+{
+	static char none[4 * 1000 + 16], many[1016];
+
+	for (size_t i = 0; i < 1000; i++)
+		memcpy(none + 4 * i, "\xf3\xa0\x84\x80", 4);
+	memset(many, 'a', 1000);
+	memcpy(none + 4000, "/film.mkv", 10);
+	memcpy(many + 1000, "/film.mkv", 10);
+	return id == 7 ? none : many;
 }
 
 /* Job 7 moves 10 MB with each look, 8 waits, 12 has ended and has no link. */
@@ -94,6 +108,8 @@ static void make_job(const struct zcp_monitor *m, uint64_t id, struct zcp_job_in
 		j->bytes_zerocopy = 0;
 		j->end_ns = 5000000000;
 	}
+	if (is("paths"))
+		j->file = long_path(id);
 	if (m->cancelled && id == 7)
 		j->state = ZCP_STATE_CANCELLED;
 }

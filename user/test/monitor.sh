@@ -216,6 +216,13 @@ LC_ALL=C COLUMNS=80 run 0 top --batch --count 2 --interval 0.1 && [ "$(grep -c '
 	[ "$(awk 'length($0) > 80' "$tmp/out" | wc -l)" -eq 0 ] &&
 	says out '^[0-9:]{8}  jobs 2  [0-9.]+[kMG]bit/s  in flight 66kB  memory 12kB  workers 1$'
 ok $? "top --batch: lines of 80 columns"
+good=0
+for columns in 80 132 511; do
+	ZCP_FAKE=paths LC_ALL=C.UTF-8 COLUMNS=$columns run 0 top --batch --count 1 --interval 0.1 &&
+		[ "$(grep -c '/film\.mkv ' "$tmp/out")" -eq 3 ] &&
+		[ "$(LC_ALL=C awk 'length($0) > '$columns "$tmp/out" | wc -l)" -eq 0 ] || good=1
+done
+ok $good "top --batch: the ends of long paths, also of what takes no column"
 run 0 top --json --count 3 --interval 0.1 && json 'len(lines) == 3 and
 	all(1e8 < l["bits_per_second"] < 2e9 and 1e8 < l["jobs"][0]["bits_per_second"] < 2e9 and
 		[j["job"] for j in l["jobs"]] == [7, 8, 12] for l in lines)'

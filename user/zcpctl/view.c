@@ -123,11 +123,12 @@ int column_place(enum column column, int width, int *begin)
 
 /*
  * Appends @text in @width columns, cut or filled with spaces; at the right, or
- * with its end rather than its beginning. What is not printable is "?".
+ * with its end rather than its beginning. What is not printable, or takes no
+ * column, is "?".
  */
 static char *fit(char *out, const char *text, int width, bool right, bool tail)
 {
-	wchar_t wide[VIEW_WIDTH_MAX];
+	wchar_t wide[VIEW_LINE_MAX];
 	mbstate_t in = { 0 };
 	char safe[VIEW_LINE_MAX];
 	char *s = safe;
@@ -137,13 +138,16 @@ static char *fit(char *out, const char *text, int width, bool right, bool tail)
 	if (tail && strlen(text) >= sizeof(safe))
 		text += strlen(text) - sizeof(safe) + 1;
 	printable(text, safe, sizeof(safe));
-	for (size_t len = strlen(safe); len && n < VIEW_WIDTH_MAX;) {
+	for (size_t len = strlen(safe); len;) {
 		size_t used = mbrtowc(&wide[n], s, len, &in);
 
-		if (used == (size_t)-1 || used == (size_t)-2 || wcwidth(wide[n]) < 0) {
+		if (used == (size_t)-1 || used == (size_t)-2) {
 			wide[n] = L'?';
 			memset(&in, 0, sizeof(in));
 			used = 1;
+		} else if (wcwidth(wide[n]) <= 0) {
+			/* What takes no column would take bytes without end. */
+			wide[n] = L'?';
 		}
 		columns += wcwidth(wide[n++]);
 		s += used;
