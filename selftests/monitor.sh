@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Other processes' jobs: seen, followed and cancelled by zcpctl and libzcp, as
-# root, as another user, and from another network namespace.
+# root, as another user, and from another network namespace. ZCP_KO is the module
+# to load again.
 # shellcheck source=tap.sh
 . "$(dirname "$0")/tap.sh"
 own_namespaces "$@"
@@ -10,6 +11,7 @@ tap_begin
 
 # Debian's, which has Debian's modules.
 python=/usr/bin/python3
+ko=${ZCP_KO:-$top/zcp.ko}
 nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups --)
 device_mode=$(stat -c %a /dev/zcp)
 truncate -s 1G "$tmp/large"
@@ -296,6 +298,40 @@ library() {
 	$python "$here/monitor.py" "$top/user/lib/libzcp.so"
 }
 
+# Who watches is told, as events of a module that is loaded again do not reach him. top says
+# so too, with its next list.
+reloading() {
+	local try top_pid status=0
+
+	watch "$tmp/events" --json || return 1
+	zcpctl top --batch --interval 0.5 >/dev/null 2>"$tmp/top.err" &
+	top_pid=$!
+	children+=("$top_pid")
+	sleep 1
+	# A list that is under way holds it.
+	eventually 20 rmmod zcp && insmod "$ko" || return 1
+	for ((try = 0; try < 100; try++)); do
+		[ ! -c /dev/zcp ] || break
+		sleep 0.1
+	done
+	eventually 20 gone "$watcher" && eventually 20 gone "$top_pid" || return 1
+	wait "$watcher" || status=$?
+	same 1 $status "exit status of the monitor" &&
+		same "zcpctl: cannot read events: the module was unloaded" \
+			"$(sed 1d "$tmp/watch.err")" "what it says" || return 1
+	status=0
+	wait "$top_pid" || status=$?
+	same 1 $status "exit status of top" &&
+		same "zcpctl: cannot list the jobs: the module was unloaded" \
+			"$(<"$tmp/top.err")" "what top says" || return 1
+	stop
+	run 0 list --json && holds 'o == []'
+}
+
+gone() {
+	! kill -0 "$1" 2>/dev/null
+}
+
 check "monitor: list and show another process's job, with its connection" lists_and_shows
 check "monitor: cancel it; its program sees that" cancels
 check "monitor: another user sees and cancels nothing of it" another_user
@@ -317,4 +353,9 @@ else
 	skip "monitor: top on a terminal, and cancelling there" "needs python3-pyte"
 fi
 check "monitor: libzcp: long lists, refusals, overruns" library
+if [ -r "$ko" ]; then
+	check "monitor: the module is unloaded and loaded again" reloading
+else
+	skip "monitor: the module is unloaded and loaded again" "needs $ko: set ZCP_KO"
+fi
 finish

@@ -27,6 +27,10 @@ extern "C" {
  * What a reader does not fetch in time waits in the socket's buffer, and is lost
  * when that is full; then an event of type %ZCP_MONITOR_OVERRUN says so.
  *
+ * A monitor ends with the module: when that is unloaded, zcp_monitor_read() and
+ * requests give -ENODEV from then on, also when it is loaded again. Close the
+ * monitor then, and open another one.
+ *
  * Results, structures and errno are as in <zcp/zcp.h>. After a failure
  * zcp_monitor_error() has a sentence about it, mostly the kernel's own. Strings
  * in structures belong to what they came from: those of a snapshot are valid
@@ -520,7 +524,8 @@ ZCP_API int zcp_monitor_fd(const struct zcp_monitor *monitor);
  * @job: In: @size. Out: the job it is about; cleared for an overrun.
  *
  * Return: 1 when there was one, 0 when there is none yet, -EINVAL before
- * zcp_monitor_subscribe(), or another -errno.
+ * zcp_monitor_subscribe(), -ENODEV when the module was unloaded and all events
+ * before that have been read, or another -errno.
  * Since: 0.3
  */
 ZCP_API int zcp_monitor_read(struct zcp_monitor *monitor, struct zcp_monitor_event *event,

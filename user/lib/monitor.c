@@ -21,6 +21,18 @@ int zcp_monitor_problem(struct zcp_monitor *monitor, int error, const char *text
 	return -error;
 }
 
+bool zcp_monitor_gone(struct zcp_monitor *monitor)
+{
+	int family = genl_ctrl_resolve(monitor->requests, ZCP_NL_FAMILY_NAME);
+
+	return family < 0 ? family == -NLE_OBJ_NOTFOUND : family != monitor->family;
+}
+
+int zcp_monitor_unloaded(struct zcp_monitor *monitor)
+{
+	return zcp_monitor_problem(monitor, ENODEV, "the module was unloaded");
+}
+
 int zcp_nl_errno(int nl_error)
 {
 	switch (abs(nl_error)) {

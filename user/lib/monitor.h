@@ -24,6 +24,7 @@ struct zcp_monitor {
 	struct nl_sock *requests;
 	struct nl_sock *events;
 	int family;
+	bool gone; /* and it will not come back: a module that is loaded again has another */
 	uint32_t buffer_bytes;
 
 	/* What zcp_monitor_job() and zcp_monitor_link() gave away strings of. */
@@ -41,6 +42,10 @@ struct zcp_monitor {
 
 /* Says what went wrong, "%s" of strerror() at the end for NULL; returns -error. */
 int zcp_monitor_problem(struct zcp_monitor *monitor, int error, const char *text);
+
+/* Asks whether the family is there no more, and the problem it is. */
+bool zcp_monitor_gone(struct zcp_monitor *monitor);
+int zcp_monitor_unloaded(struct zcp_monitor *monitor);
 
 /* What libnl's error is as -errno. */
 int zcp_nl_errno(int nl_error);

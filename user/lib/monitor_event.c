@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include <linux/genetlink.h>
+#include <netlink/attr.h>
 #include <netlink/genl/ctrl.h>
 #include <netlink/genl/genl.h>
 #include <netlink/msg.h>
@@ -30,7 +32,14 @@ static int subscribe(struct zcp_monitor *m)
 		ret = nl_socket_set_buffer_size(m->events, (int)m->buffer_bytes, 0);
 	if (ret)
 		return zcp_monitor_problem(m, errno ? errno : -zcp_nl_errno(ret), NULL);
+	/* It tells when the family goes, and with it the membership in its own group. */
+	group = genl_ctrl_resolve_grp(m->requests, "nlctrl", "notify");
+	ret = group < 0 ? group : nl_socket_add_membership(m->events, group);
+	if (ret)
+		return zcp_monitor_problem(m, errno ? errno : -zcp_nl_errno(ret), NULL);
 	group = genl_ctrl_resolve_grp(m->requests, ZCP_NL_FAMILY_NAME, ZCP_NL_MCGRP_EVENTS);
+	if (zcp_monitor_gone(m))
+		return zcp_monitor_unloaded(m);
 	if (group < 0)
 		return zcp_monitor_problem(m, -zcp_nl_errno(group), "the kernel has no events");
 	errno = 0;
@@ -97,6 +106,19 @@ static int fetch(struct zcp_monitor *m)
 	return 1;
 }
 
+/* Whether a message of the controller says that the family is gone. */
+static bool tells_end(const struct zcp_monitor *m, const struct nlmsghdr *nlh)
+{
+	struct nlmsghdr *msg = (struct nlmsghdr *)(uintptr_t)nlh;
+	struct nlattr *id;
+
+	if (nlh->nlmsg_type != GENL_ID_CTRL || !genlmsg_valid_hdr(msg, 0) ||
+	    genlmsg_hdr(msg)->cmd != CTRL_CMD_DELFAMILY)
+		return false;
+	id = nlmsg_find_attr(msg, GENL_HDRLEN, CTRL_ATTR_FAMILY_ID);
+	return id && nla_len(id) >= 2 && nla_get_u16(id) == m->family;
+}
+
 /* The next message that is an event: 1, 0 when there is none, or -errno. */
 static int next_event(struct zcp_monitor *m, uint32_t *type, struct zcp_job_info *job)
 {
@@ -107,6 +129,8 @@ static int next_event(struct zcp_monitor *m, uint32_t *type, struct zcp_job_info
 		while (nlmsg_ok(m->next, m->left)) {
 			nlh = m->next;
 			m->next = nlmsg_next((struct nlmsghdr *)(uintptr_t)nlh, &m->left);
+			if (tells_end(m, nlh))
+				m->gone = true;
 			if (nlh->nlmsg_type != m->family)
 				continue;
 			*type = zcp_parse_type(nlh);
@@ -114,6 +138,8 @@ static int next_event(struct zcp_monitor *m, uint32_t *type, struct zcp_job_info
 				return 1;
 		}
 		ret = fetch(m);
+		if (!ret && m->gone)
+			return -ENODEV;
 		if (ret <= 0)
 			return ret;
 	}
@@ -136,10 +162,14 @@ int zcp_monitor_read(struct zcp_monitor *monitor, struct zcp_monitor_event *even
 	ret = next_event(monitor, &e.type, &info);
 	if (ret == -ENOBUFS) {
 		monitor->overruns++;
+		/* Its end may be what was lost. */
+		monitor->gone = zcp_monitor_gone(monitor);
 		e.type = ZCP_MONITOR_OVERRUN;
 		ret = 1;
 	}
-	if (ret < 0)
+	if (ret == -ENODEV)
+		zcp_monitor_unloaded(monitor);
+	else if (ret < 0)
 		zcp_monitor_problem(monitor, -ret, NULL);
 	errno = saved;
 	if (ret <= 0)

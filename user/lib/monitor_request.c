@@ -149,6 +149,8 @@ static int converse(struct zcp_monitor *m, struct nl_msg *msg, struct zcp_snapsh
 		drain(m);
 		return ret;
 	}
+	if (reply.error == -ENOENT && zcp_monitor_gone(m))
+		return zcp_monitor_unloaded(m);
 	if (reply.error && !m->error[0])
 		zcp_monitor_problem(m, -reply.error, NULL);
 	return reply.error;

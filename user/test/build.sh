@@ -97,6 +97,9 @@ ok $? "kernel-doc of every function"
 unset MAKEFLAGS MAKEOVERRIDES
 installed="DESTDIR=$tmp/dest PREFIX=/opt/zcp LIBDIR=/opt/zcp/lib"
 
+# An older and a newer version are replaced: the list says that they are not there any more.
+mkdir -p "$tmp/dest/opt/zcp/lib"
+touch "$tmp/dest/opt/zcp/lib/libzcp.so.0.0.1" "$tmp/dest/opt/zcp/lib/libzcp.so.0.99.0"
 # shellcheck disable=SC2086 # one word per variable
 make -s -C "$user" install $installed LIBZCP="${LIBZCP:-static}" >"$tmp/log" 2>&1 &&
 	(cd "$tmp/dest/opt/zcp" && find . -type f -o -type l) | sort >"$tmp/list" &&
@@ -180,6 +183,7 @@ if command -v pkg-config >/dev/null; then
 else
 	skip "a program with libzcp.a that monitors" "there is no pkg-config here"
 fi
+touch "$tmp/dest/opt/zcp/lib/libzcp.so.0.0.1" "$tmp/dest/opt/zcp/lib/libzcp.so.0.99.0"
 # shellcheck disable=SC2086 # one word per variable
 make -s -C "$user" uninstall $installed >"$tmp/log" 2>&1 &&
 	[ -z "$(find "$tmp/dest" -type f -o -type l)" ]
