@@ -199,6 +199,36 @@ wait_sent() {
 	received && same 20000 "$(json bytes "$tmp/recv.json")" bytes
 }
 
+# A receiver with little room that writes a line, which nobody reads, and reads a second
+# later: closing the connection before would reset it, and what is not sent be lost.
+wait_sent_to_who_writes() {
+	local pid try
+
+	: >"$tmp/port"
+	python3 -u -c '
+import socket, sys, time
+l = socket.socket()
+l.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+l.bind(("127.0.0.1", 0))
+l.listen()
+print(l.getsockname()[1])
+s = l.accept()[0]
+s.sendall(b"hello\n")
+time.sleep(1)
+with open(sys.argv[1], "wb") as f:
+	while data := s.recv(65536):
+		f.write(data)' "$tmp/got" >"$tmp/port" &
+	pid=$!
+	children+=("$pid")
+	for ((try = 0; try < 600; try++)); do
+		[ ! -s "$tmp/port" ] || break
+		sleep 0.1
+	done
+	run 0 send --json --wait sent "$tmp/file" "127.0.0.1:$(<"$tmp/port")" && wait "$pid" &&
+		same "done" "$(json state "$tmp/out")" state &&
+		same $size "$(json bytes "$tmp/out")" bytes && cmp "$tmp/file" "$tmp/got"
+}
+
 # Starts a send that cannot end, with lines of progress: sets $sender.
 start_stalled() {
 	local try joining=()
@@ -568,6 +598,7 @@ check "cli: a header that is too long" header_too_long
 check "cli: --offset and --length" offset_and_length
 check "cli: --mode auto, zerocopy, copy" modes
 check "cli: --wait sent" wait_sent
+check "cli: --wait sent to a receiver that writes" wait_sent_to_who_writes
 check "cli: --interval" interval_lines
 check "cli: SIGINT cancels" interrupted
 check "cli: --streams 2, 3, 4, 64: digests equal, and the parts are the whole" streams

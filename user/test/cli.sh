@@ -9,6 +9,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 user=$(dirname "$here")
 zcpctl=$user/zcpctl/zcpctl
 mock=$user/$OBJ/test/mock.so
+late=$user/$OBJ/test/late.so
 if ! command -v python3 >/dev/null; then
 	echo "ok 1 - zcpctl from the outside # SKIP there is no python3 here"
 	echo 1..1
@@ -217,6 +218,52 @@ s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))' "$po
 wait "$receiver"
 [ $? -eq 1 ] && grep -q 'Connection reset' "$tmp/recv.err"
 ok $? "recv: a reset is a failure"
+# ends STATUS: the receiver does so within 5 s
+ends() {
+	for _ in $(seq 50); do
+		kill -0 "$receiver" 2>/dev/null || break
+		sleep 0.1
+	done
+	kill -KILL "$receiver" 2>/dev/null
+	wait "$receiver"
+	[ $? -eq "$1" ]
+}
+
+# flood PORT: sends without end, in the background
+flood() {
+	python3 -c '
+import socket, sys
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+try:
+	while True:
+		s.sendall(bytes(1 << 20))
+except OSError:
+	pass' "$1" &
+	pids="$pids $!"
+}
+
+receiver --once -o /dev/null && flood "$port" && sleep 1 && kill -TERM "$receiver" &&
+	ends 1 && grep -Eq '^zcpctl: interrupted after [0-9]+ bytes$' "$tmp/recv.err"
+ok $? "recv: interrupted while data flow"
+good=0
+for streams in "" --streams; do
+	# shellcheck disable=SC2086 # or none
+	{ receiver --once $streams -o "$tmp/got" && kill -INT "$receiver" && ends 1 &&
+		[ "$(sed 1d "$tmp/recv.err")" = \
+			"zcpctl: interrupted before anything was received" ]; } || good=1
+done
+ok $good "recv --once: interrupted before anything came"
+export LD_PRELOAD="$late"
+receiver -o "$tmp/got" && kill -TERM "$receiver" && ends 0 && [ ! -s "$tmp/recv.out" ]
+status=$?
+unset LD_PRELOAD
+ok $status "recv: a signal just before it waits"
+export LD_PRELOAD="$late" LATE_ABORTED=1
+receiver --once -o "$tmp/got"
+unset LD_PRELOAD LATE_ABORTED
+push "$port" </dev/null && push "$port" <"$tmp/file" 2>/dev/null && ends 0 &&
+	cmp -s "$tmp/file" "$tmp/got"
+ok $? "recv --once: a connection that is gone before it is accepted"
 receiver -o "$tmp/got" && run 1 recv 127.0.0.1:"$port" && says err 'Address already in use'
 ok $? "recv: the port is taken"
 kill "$receiver"
@@ -323,6 +370,49 @@ mocked 1 send --header @"$tmp/long" "$tmp/file" 127.0.0.1:1 && says err '65536 b
 ok $? "send: the header is too long"
 mocked 1 send "$tmp/file" 127.0.0.1:1 && says err 'Connection refused'
 ok $? "send: nobody there"
+
+# chatty END: a receiver that writes a line, which nobody reads, and has little room. After
+# a second it reads what there is and keeps it (all), resets (reset) or sleeps on (none).
+chatty() {
+	: >"$tmp/port"
+	python3 -u -c '
+import socket, struct, sys, time
+l = socket.socket()
+l.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+l.bind(("127.0.0.1", 0))
+l.listen()
+print("port", l.getsockname()[1])
+s = l.accept()[0]
+s.sendall(b"hello\n")
+time.sleep(1)
+if sys.argv[1] == "none":
+	time.sleep(30)
+if sys.argv[1] == "reset":
+	s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+	sys.exit()
+with open(sys.argv[2], "wb") as f:
+	while data := s.recv(65536):
+		f.write(data)' "$1" "$tmp/got" >"$tmp/port" 2>"$tmp/recv.err" &
+	receiver=$!
+	pids="$pids $receiver"
+	until_lines "$tmp/port" '^port' 1 && port=$(sed 's/^port //' "$tmp/port")
+}
+chatty all && mocked 0 send --json --wait sent "$tmp/file" 127.0.0.1:"$port" && wait "$receiver" &&
+	cmp -s "$tmp/file" "$tmp/got" && json 'o["state"] == "done" and o["bytes"] == 300000'
+ok $? "send --wait sent: a receiver that writes has all"
+chatty reset && mocked 1 send --json --wait sent "$tmp/file" 127.0.0.1:"$port" &&
+	says err '^zcpctl: the connection broke before all bytes were acknowledged: ' &&
+	[ "$(wc -l <"$tmp/err")" -eq 1 ] && json 'o["state"] == "failed" and o["errno"] in (32, 104)'
+ok $? "send --wait sent: a reset afterwards is a failure"
+chatty none && {
+	LD_PRELOAD=$mock timeout -s TERM -k 5 2 "$zcpctl" send --json --wait sent "$tmp/file" \
+		127.0.0.1:"$port" >"$tmp/out" 2>"$tmp/err"
+	# It was the signal that ended it, and not the second one.
+	[ $? -eq 124 ]
+} && says err '^zcpctl: interrupted before all bytes were acknowledged$' &&
+	json 'o["state"] == "cancelled" and o["errno"] == 125'
+ok $? "send --wait sent: interrupted while the receiver does not read"
+kill "$receiver"
 
 # What a job may have since 0.2.0.
 receiver --once -o "$tmp/got" &&

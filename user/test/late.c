@@ -2,13 +2,19 @@
 /*
  * To be preloaded: whoever waits for input begins to wait a moment late, as on a
  * busy machine. What comes in that moment must not be missed. Looking without
- * waiting takes no longer.
+ * waiting takes no longer. With LATE_ABORTED the first connection is gone before it
+ * is accepted.
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #define LATE_NS 300000000
 
@@ -43,4 +49,22 @@ ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const si
 	if (!timeout || timeout->tv_sec || timeout->tv_nsec)
 		be_late();
 	return real(fds, count, timeout, mask);
+}
+
+__attribute__((visibility("default"))) int accept4(int sock, struct sockaddr *addr, socklen_t *len,
+						   int flags)
+{
+	__typeof__(accept4) *real = dlsym(RTLD_NEXT, "accept4");
+	static bool aborted;
+	int ret;
+
+	if (!(fcntl(sock, F_GETFL) & O_NONBLOCK))
+		be_late();
+	ret = real(sock, addr, len, flags);
+	if (ret < 0 || aborted || !getenv("LATE_ABORTED"))
+		return ret;
+	aborted = true;
+	close(ret);
+	errno = ECONNABORTED;
+	return -1;
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "print.h"
 #include "zcpctl.h"
@@ -39,6 +40,20 @@ void hold_signals(sigset_t *before)
 	sigaddset(&held, SIGTERM);
 	sigaddset(&held, SIGWINCH);
 	sigprocmask(SIG_BLOCK, &held, before);
+}
+
+int await(struct pollfd *fds, nfds_t count, int timeout_ms)
+{
+	struct timespec ts = { timeout_ms / 1000, timeout_ms % 1000 * 1000000L };
+	sigset_t before;
+	int ret = 0;
+
+	hold_signals(&before);
+	if (!interrupted && ppoll(fds, count, timeout_ms < 0 ? NULL : &ts, &before) < 0 &&
+	    errno != EINTR)
+		ret = -errno;
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return ret;
 }
 
 int fail(const char *format, ...)

@@ -586,8 +586,6 @@ bool join_receive(struct join *j, int listener, struct reception *rec)
 	bool begun;
 
 	strcpy(rec->peer, "-");
-	/* A connection may be gone before it is accepted. */
-	fcntl(listener, F_SETFL, fcntl(listener, F_GETFL) | O_NONBLOCK);
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);

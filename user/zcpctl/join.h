@@ -18,9 +18,9 @@ struct join;
 struct join *join_open(const char *file, bool digest);
 
 /*
- * Receive one transfer. Connections of another one that come meanwhile wait
- * for their turn, which is the next call. Returns false when it was interrupted
- * before a transfer had begun; else what came of it is in @rec.
+ * Receive one transfer; accept(2) must not wait on @listener. Connections of another
+ * one that come meanwhile wait for their turn, which is the next call. Returns false
+ * when it was interrupted before a transfer had begun; else what came of it is in @rec.
  */
 bool join_receive(struct join *j, int listener, struct reception *rec);
 

@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <getopt.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,10 +33,12 @@ const struct command monitor_command = {
 	.help = "print what happens to jobs, as it happens",
 	.options = options,
 	.run = cmd_monitor,
-	.details = "The events of this network namespace: new, stage (it runs, or all is sent),\n"
-		   "progress, done. It needs CAP_NET_ADMIN. Process ids are those of the initial\n"
-		   "namespace. Events that come faster than they are read are lost, and a line\n"
-		   "\"overrun\" tells. The line on stderr says that it watches. Ctrl-C ends it.\n",
+	.details =
+		"The events of this network namespace: new, stage (it runs, or all is sent),\n"
+		"progress, done. It needs CAP_NET_ADMIN. Process ids are those of the initial\n"
+		"namespace. Events that come faster than they are read are lost, and a line\n"
+		"\"overrun\" tells. The line on stderr says that it watches. Ctrl-C ends it, and\n"
+		"so does unloading the module, which is a failure.\n",
 };
 
 /* When the progress of a job was printed last. */
@@ -206,19 +207,6 @@ static int print_events(struct watch *w, struct zcp_monitor *monitor)
 	return interrupted ? 0 : ret;
 }
 
-/* Until there is something on @fds, or a signal: 0 or -errno. */
-static int await(struct pollfd *fds, nfds_t count)
-{
-	sigset_t before;
-	int ret = 0;
-
-	hold_signals(&before);
-	if (!interrupted && ppoll(fds, count, NULL, &before) < 0 && errno != EINTR)
-		ret = -errno;
-	sigprocmask(SIG_SETMASK, &before, NULL);
-	return ret;
-}
-
 static int follow(struct watch *w, struct zcp_monitor *monitor)
 {
 	/* The other end of a pipe may go while nothing happens. */
@@ -229,7 +217,7 @@ static int follow(struct watch *w, struct zcp_monitor *monitor)
 	int ret = 0;
 
 	while (!interrupted && !ret) {
-		ret = await(fds, 2);
+		ret = await(fds, 2, -1);
 		if (ret)
 			return ret;
 		if (fds[1].revents & (POLLERR | POLLHUP))

@@ -52,6 +52,7 @@ const struct command recv_command = {
 		"the line \"listening on ...\" on stderr tells which. Results go to stdout, or to\n"
 		"stderr when the data go to stdout: bytes, seconds, Gbit/s and SHA-256. While a\n"
 		"connection lasts a terminal on stderr shows bytes and rate, without --streams.\n"
+		"Ctrl-C while one lasts is a failure, and so it is with --once before one came.\n"
 		"\n"
 		"With --streams each connection has to begin with the header of a stream. Those of\n"
 		"one transfer are received at the same time and have one result; another transfer\n"
@@ -65,6 +66,7 @@ struct receiver {
 	bool streams;
 	bool json;
 	bool quiet;
+	bool served;
 	struct net_address address;
 	struct join *join;
 	struct printer printer;
@@ -144,6 +146,26 @@ static void failed(struct reception *c, const char *doing, const char *what, int
 			 what, (unsigned long long)c->bytes, strerror(error));
 }
 
+/* What has come, as soon as something has: its bytes, 0 at the end, or -errno. */
+static ssize_t take(struct receiver *r, int sock)
+{
+	struct pollfd pfd = { .fd = sock, .events = POLLIN };
+	ssize_t n;
+	int ret;
+
+	while (!interrupted) {
+		n = recv(sock, r->buffer, BUFFER_BYTES, MSG_DONTWAIT);
+		if (n >= 0)
+			return n;
+		if (errno != EAGAIN && errno != EINTR)
+			return -errno;
+		ret = await(&pfd, 1, -1);
+		if (ret)
+			return ret;
+	}
+	return -EINTR;
+}
+
 static void receive(struct receiver *r, int sock, struct reception *c)
 {
 	struct progress progress = { .bar = !r->quiet && isatty(STDERR_FILENO) };
@@ -163,11 +185,9 @@ static void receive(struct receiver *r, int sock, struct reception *c)
 		}
 	}
 	for (;;) {
-		n = read(sock, r->buffer, BUFFER_BYTES);
-		if (n < 0 && errno == EINTR && !interrupted)
-			continue;
+		n = take(r, sock);
 		if (n < 0)
-			failed(c, "read from", c->peer, errno);
+			failed(c, "read from", c->peer, (int)-n);
 		if (n <= 0)
 			break;
 		error = write_all(fd, r->buffer, n);
@@ -216,18 +236,38 @@ static bool report(struct receiver *r, const struct reception *c)
 	return !c->error;
 }
 
-/* Serves one connection; true when it went well. */
+/* The next connection, or -errno. */
+static int next_connection(int listener)
+{
+	struct pollfd pfd = { .fd = listener, .events = POLLIN };
+	int ret = 0;
+	int sock;
+
+	while (!interrupted && !ret) {
+		sock = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+		if (sock >= 0)
+			return sock;
+		if (errno == EAGAIN)
+			ret = await(&pfd, 1, -1);
+		else if (errno != EINTR && errno != ECONNABORTED)
+			ret = -errno;
+	}
+	return ret ? ret : -EINTR;
+}
+
+/* Serves one connection; false when that failed. */
 static bool serve(struct receiver *r, int listener)
 {
 	struct reception c = { 0 };
-	int sock = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	int sock = next_connection(listener);
 
+	if (sock == -EINTR)
+		return true;
 	if (sock < 0) {
-		if (errno == EINTR || errno == ECONNABORTED)
-			return true;
-		fail("cannot accept a connection: %s", strerror(errno));
+		fail("cannot accept a connection: %s", strerror(-sock));
 		return false;
 	}
+	r->served = true;
 	receive(r, sock, &c);
 	close(sock);
 	return report(r, &c);
@@ -240,6 +280,7 @@ static bool join(struct receiver *r, int listener)
 
 	if (!join_receive(r->join, listener, &c))
 		return true;
+	r->served = true;
 	return report(r, &c);
 }
 
@@ -267,11 +308,17 @@ static int cmd_recv(int argc, char **argv)
 		free(r.buffer);
 		return fail("%s", problem);
 	}
+	/* A connection may be gone before it is accepted. */
+	fcntl(listener, F_SETFL, fcntl(listener, F_GETFL) | O_NONBLOCK);
 	net_local(listener, name);
 	fprintf(stderr, "listening on %s\n", name);
 	do {
 		good &= r.streams ? join(&r, listener) : serve(&r, listener);
 	} while (!r.once && !interrupted);
+	if (r.once && good && !r.served) {
+		fail("interrupted before anything was received");
+		good = false;
+	}
 	close(listener);
 	if (r.join)
 		join_close(r.join);

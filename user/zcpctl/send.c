@@ -5,10 +5,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <linux/sockios.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -65,6 +68,9 @@ const struct command send_command = {
 		"be a name or an address, an IPv6 address in brackets. On a terminal a progress bar\n"
 		"is shown. The connection is closed at the end, or reset when the transfer failed, so\n"
 		"that a receiver cannot mistake a part for the whole. Ctrl-C cancels the transfer.\n"
+		"With --wait sent it is closed, and zcpctl ends, when the receiver's TCP has\n"
+		"acknowledged all bytes or the receiver has closed its side; what the receiver\n"
+		"writes until then is thrown away. A connection that breaks before is a failure.\n"
 		"\n"
 		"With two streams and more each begins with a header of 64 bytes for zcpctl recv,\n"
 		"which is not counted in the result. The rate is that of all streams together.\n",
@@ -72,6 +78,9 @@ const struct command send_command = {
 
 /* What zcp paces at most: the module refuses more. */
 #define RATE_MAX (1ULL << 40)
+
+/* How often to look at what is acknowledged. */
+#define DRAIN_MS 10
 
 static int parse(int argc, char **argv, struct request *r)
 {
@@ -335,6 +344,56 @@ static int open_file(const char *file, struct outcome *o)
 	return problem(o, EINVAL, "%s is not a regular file", file);
 }
 
+/*
+ * Until the receiver's TCP has acknowledged the end, or none of the receiver's bytes
+ * can come any more: 0, or -errno. Nothing wakes who waits for the first.
+ */
+static int drain(int sock)
+{
+	struct pollfd pfd = { .fd = sock, .events = POLLIN };
+	char unread[4096];
+	int left = 0;
+	int error;
+	ssize_t n;
+	int ret;
+
+	for (;;) {
+		n = recv(sock, unread, sizeof(unread), MSG_DONTWAIT);
+		error = n < 0 && errno != EAGAIN && errno != EINTR ? errno : 0;
+		if (!n || ioctl(sock, SIOCOUTQ, &left) || !left)
+			return 0;
+		if (error)
+			return -error;
+		if (interrupted)
+			return -EINTR;
+		ret = n < 0 ? await(&pfd, 1, DRAIN_MS) : 0;
+		if (ret)
+			return ret;
+	}
+}
+
+int send_end(const struct request *r, int sock, struct outcome *o)
+{
+	int ret = 0;
+
+	shutdown(sock, SHUT_WR);
+	/* Who closes with something unread resets: what TCP has not sent is lost then. */
+	if (r->complete != ZCP_COMPLETE_ACKED)
+		ret = drain(sock);
+	if (!ret) {
+		close(sock);
+		return 0;
+	}
+	net_reset(sock);
+	if (ret == -EINTR) {
+		o->result.state = ZCP_STATE_CANCELLED;
+		return problem(o, ECANCELED, "interrupted before all bytes were acknowledged");
+	}
+	o->result.state = ZCP_STATE_FAILED;
+	return problem(o, -ret, "the connection broke before all bytes were acknowledged: %s",
+		       strerror(-ret));
+}
+
 static int send_one(struct request *r, int fd, struct outcome *o)
 {
 	struct zcp_send_opts opts = {
@@ -364,11 +423,9 @@ static int send_one(struct request *r, int fd, struct outcome *o)
 	if (ret) {
 		explain(r, o, sock, -ret);
 		net_reset(sock);
-	} else {
-		shutdown(sock, SHUT_WR);
-		close(sock);
+		return ret;
 	}
-	return ret;
+	return send_end(r, sock, o);
 }
 
 static int send_parts(struct request *r, int fd, struct outcome *o)

@@ -99,4 +99,10 @@ struct outcome {
 __attribute__((format(printf, 3, 4))) int problem(struct outcome *o, int error, const char *format,
 						  ...);
 
+/*
+ * Closes a connection whose job is done, when its bytes are safe: 0, or -errno with
+ * @o->problem, and it is reset.
+ */
+int send_end(const struct request *r, int sock, struct outcome *o);
+
 #endif /* ZCPCTL_SEND_H */

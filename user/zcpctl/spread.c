@@ -412,22 +412,23 @@ static int run(struct spread *s, int fd)
 	return ret;
 }
 
-/* None ends before all are done, and all are reset when one has failed. */
-static void end_connections(struct spread *s, bool reset)
+/* None ends before all are done, and all are reset when one has failed: 0 or -errno. */
+static int end_connections(struct spread *s, int ret)
 {
 	struct part *part;
 
+	for (part = s->o->parts; !ret && part < end_of(s); part++)
+		shutdown(part->sock, SHUT_WR);
 	for (part = s->o->parts; part < end_of(s); part++) {
 		if (part->sock < 0)
 			continue;
-		if (reset) {
+		if (ret)
 			net_reset(part->sock);
-		} else {
-			shutdown(part->sock, SHUT_WR);
-			close(part->sock);
-		}
+		else
+			ret = send_end(s->r, part->sock, s->o);
 		part->sock = -1;
 	}
+	return ret;
 }
 
 int spread_send(struct request *r, int fd, struct outcome *o)
@@ -443,6 +444,5 @@ int spread_send(struct request *r, int fd, struct outcome *o)
 	ret = connect_all(&s);
 	if (!ret)
 		ret = run(&s, fd);
-	end_connections(&s, ret);
-	return ret;
+	return end_connections(&s, ret);
 }

@@ -5,6 +5,7 @@
 #ifndef ZCPCTL_ZCPCTL_H
 #define ZCPCTL_ZCPCTL_H
 
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -56,5 +57,11 @@ void catch_signals(void);
  * sigprocmask(SIG_SETMASK, @before, NULL) lets them through again.
  */
 void hold_signals(sigset_t *before);
+
+/*
+ * Waits until there is something on @fds, `interrupted` is set, any other signal comes, or
+ * the time is over; a negative one never is. Returns 0 or -errno.
+ */
+int await(struct pollfd *fds, nfds_t count, int timeout_ms);
 
 #endif /* ZCPCTL_ZCPCTL_H */
