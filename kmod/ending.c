@@ -214,10 +214,19 @@ static void zended_put(struct zended *ended)
 	ztell_end(&ended->to);
 }
 
+/* Does it end part way, on a link where nothing goes behind half of a job? */
+static bool zlink_makes_hole(const struct zlink *link, const struct zjob *job, u8 state)
+{
+	return state != ZCP_STATE_DONE && job->state != ZCP_STATE_SENT && job->sent &&
+	       !(link->flags & ZCP_LINK_CONTINUE);
+}
+
 /* Take a job off its list and make it final. */
 static void zlink_end_locked(struct zlink *link, struct zjob *job, u8 state,
 			     int error, u32 una, struct zended *ended)
 {
+	if (zlink_makes_hole(link, job, state))
+		WRITE_ONCE(link->hole, job->id);
 	list_del_init(&job->entry);
 	if (link->current_job == job)
 		link->current_job = NULL;
@@ -376,7 +385,7 @@ void zlink_finish_all(struct zlink *link, u32 una, u8 state, int error,
  * @error: its errno
  *
  * When it ends part way, what is queued behind it is cancelled in the same
- * step: a job that is submitted after the event is not.
+ * step, and what is until its event has been read, by zlink_queue().
  *
  * Return: whether this has ended it.
  */
@@ -392,8 +401,7 @@ bool zlink_end_job(struct zlink *link, struct zjob *job, u8 state, int error)
 		return false;
 	}
 	una = zlink_una(link);
-	if (state != ZCP_STATE_DONE && job->state != ZCP_STATE_SENT &&
-	    job->sent && !(link->flags & ZCP_LINK_CONTINUE)) {
+	if (zlink_makes_hole(link, job, state)) {
 		zlink_end_locked(link, job, state, error, una, &ended);
 		list_for_each_entry_safe(job, next, &link->queue, entry)
 			zlink_end_locked(link, job, ZCP_STATE_CANCELLED,

@@ -396,6 +396,9 @@ int zlink_queue(struct zlink *link, struct zjob *job)
 		kref_get(&job->ref);
 		if (job->nocache)
 			set_bit(ZLINK_NOCACHE, &link->bits);
+		/* As if it had been queued a moment ago. */
+		if (link->hole)
+			job->cancel = true;
 		list_add_tail(&job->entry, &link->queue);
 		/* The id is reserved: this allocates nothing. */
 		xa_store(&link->ctx->jobs, job->id, job, GFP_NOWAIT);

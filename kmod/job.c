@@ -83,13 +83,15 @@ void zjob_put(struct zjob *job)
 /**
  * zjob_forget() - A job's record is not wanted any more
  * @ctx: its context
- * @job: a final job that is out of zctx.jobs; that reference is given back
+ * @job: a job that is out of zctx.jobs and is final, or was not accepted; that
+ *	reference is given back
  *
  * The files are let go here and not by the last reference, so that they are
  * free for the reader of the event even when a worker still holds the job.
  */
 void zjob_forget(struct zctx *ctx, struct zjob *job)
 {
+	zlink_tell_hole(job->link, job->id);
 	atomic64_sub(job->inline_len, &ctx->inline_bytes);
 	zlimit_give(&ctx->nr_jobs);
 	zlimit_give(&ctx->user->jobs);
@@ -339,6 +341,9 @@ static enum zpush_result zjob_push_segments(struct zjob *job,
 					    struct zbatch *batch, s64 *quota,
 					    bool may_read)
 {
+	/* One without bytes too. */
+	if (!job->sent && READ_ONCE(job->cancel))
+		return ZPUSH_STOPPED;
 	while (job->seg < job->nr_segs) {
 		struct zseg *seg = &job->segs[job->seg];
 		bool need_read = false, send_failed = true;

@@ -40,14 +40,16 @@ enum {
  * @sock: the socket, with a reference to its file until closed
  * @sk: @sock->sk; NULL when closed (changed under @lock)
  * @node: in the table of linked sockets, until closed
- * @lock: @queue, @unacked, @current_job, @nr_jobs, @inflight, the states and
- *	progress of jobs, and their letting go of files
+ * @lock: @queue, @unacked, @current_job, @nr_jobs, @inflight, @hole, the states
+ *	and progress of jobs, and their letting go of files
  * @queue: jobs that are not sent, oldest first
  * @unacked: jobs that are sent and wait for their acknowledgment
  * @current_job: the first of @queue, when the runner has begun with it
  * @nr_jobs: jobs in @queue and @unacked
  * @inflight: bytes of jobs that were sent and are not known to be acked; also
  *	in zctx.inflight and zuser.inflight
+ * @hole: the job that ended part way, until its event is read: what is queued
+ *	meanwhile is cancelled, since its submitter does not know yet; 0 for none
  * @cancelled: jobs that were cancelled when the link was closed; the runner's
  * @more: the last bytes were announced to have successors; the runner's
  * @last_seq: TCP sequence after the last byte that was sent for a job
@@ -105,6 +107,7 @@ struct zlink {
 	struct zjob *current_job;
 	u32 nr_jobs;
 	u64 inflight;
+	u64 hole;
 	u32 last_seq;
 	u32 cancelled;
 	bool more;
@@ -136,6 +139,16 @@ static inline bool zlink_is_ending(const struct zlink *link)
 {
 	return test_bit(ZLINK_ENDING, &link->bits) ||
 	       test_bit(ZLINK_BROKEN, &link->bits);
+}
+
+/* The event of a job has been read: who submits from here on knows of it. */
+static inline void zlink_tell_hole(struct zlink *link, u64 job)
+{
+	if (likely(READ_ONCE(link->hole) != job || !job))
+		return;
+	spin_lock(&link->lock);
+	WRITE_ONCE(link->hole, 0);
+	spin_unlock(&link->lock);
 }
 
 /* link.c */

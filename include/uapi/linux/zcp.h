@@ -258,7 +258,8 @@ struct zcp_info {
  * ZCP_LINK_CONTINUE: when a job of this link ends part way (some of its bytes
  * were sent, not all), go on with the jobs queued behind it. Without it they
  * are cancelled, so that nothing follows a broken message on the wire unless
- * it is submitted after the broken one's event.
+ * it is submitted after the broken one's event has been read; what is submitted
+ * before (since 0.9.2) is accepted and cancelled, too.
  */
 #define ZCP_LINK_CONTINUE	(1U << 0)
 
