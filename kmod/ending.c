@@ -256,24 +256,36 @@ static void zlink_ack_locked(struct zlink *link, struct zjob *job, u32 una,
 	zlink_end_locked(link, job, ZCP_STATE_DONE, 0, una, ended);
 }
 
-/* The oldest job that has pages to give back, with a reference. */
-static struct zjob *zlink_find_nocache(struct zlink *link, u64 *acked, bool *all)
+/*
+ * The oldest job behind @last that has acknowledged pages to give back, with a reference.
+ * @last is NULL, or one that still waits unless it has been ended meanwhile.
+ */
+static struct zjob *zlink_find_nocache(struct zlink *link, struct zjob *last, u64 *acked,
+				       bool *all)
 {
-	struct zjob *job = NULL, *pos;
+	struct zjob *job = NULL, *pos = NULL;
+	bool open = false;
 	u32 una;
 
 	spin_lock(&link->lock);
-	list_for_each_entry(pos, &link->unacked, entry) {
+	una = zlink_una(link);
+	if (last && last->state == ZCP_STATE_SENT)
+		pos = last;
+	pos = list_prepare_entry(pos, &link->unacked, entry);
+	list_for_each_entry_continue(pos, &link->unacked, entry) {
 		if (pos->nocache && !pos->nocache->done) {
 			job = pos;
 			break;
 		}
+		/* Nothing behind it is acknowledged. */
+		open = before(una, pos->end_seq);
+		if (open)
+			break;
 	}
-	if (!job && link->current_job && link->current_job->nocache)
+	if (!job && !open && link->current_job && link->current_job->nocache)
 		job = link->current_job;
 	if (job) {
 		kref_get(&job->ref);
-		una = zlink_una(link);
 		*acked = zjob_acked(job, una);
 		/* An empty one too waits for what went before it. */
 		*all = job->state == ZCP_STATE_SENT &&
@@ -292,12 +304,15 @@ static struct zjob *zlink_find_nocache(struct zlink *link, u64 *acked, bool *all
  */
 static void zlink_drop_behind(struct zlink *link)
 {
-	struct zjob *job;
+	struct zjob *job, *last = NULL;
 	bool all = true;
 	u64 acked;
 
-	while (all) {
-		job = zlink_find_nocache(link, &acked, &all);
+	while (all && !test_bit(ZLINK_ENDING, &link->bits)) {
+		job = zlink_find_nocache(link, last, &acked, &all);
+		if (last)
+			zjob_put(last);
+		last = job;
 		if (!job)
 			return;
 		if (!all) {
@@ -306,9 +321,10 @@ static void zlink_drop_behind(struct zlink *link)
 			zlink_kick_later(link, ZDELAY_LINGER);
 			all = false;
 		}
-		zjob_put(job);
 		cond_resched();
 	}
+	if (last)
+		zjob_put(last);
 }
 
 /**

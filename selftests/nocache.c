@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -370,6 +371,170 @@ TEST_F_TIMEOUT(nocache, empty_behind_unacked, 240)
 	zt_event(self->ctx, &event);
 	EXPECT_EQ(empty, event.job);
 	EXPECT_EQ(ZCP_STATE_DONE, event.state);
+}
+
+#define BATCH	4096
+#define BATCHES	8
+#define BEHIND	16384
+/* Of what should take about as long; else it is ten times and more. */
+#define RATIO_SENT	3
+#define RATIO_ACKED	5
+/* Something else may have taken the time, now and then. */
+#define ROUNDS	3
+
+FIXTURE(many) {
+	struct zt_box box;
+	struct zt_conn conn;
+	int ctx;
+	int file;
+	uint32_t link;
+};
+
+FIXTURE_SETUP(many)
+{
+	zt_box_open(&self->box, 1500);
+	self->file = zt_file(&self->box, 1, ZT_MIB);
+}
+
+FIXTURE_TEARDOWN(many)
+{
+	close(self->file);
+	EXPECT_EQ(0, zt_box_close(&self->box));
+}
+
+/* Empty jobs, in batches. */
+static uint64_t submit_empty(FIXTURE_DATA(many) *self, unsigned int nr, uint32_t flags)
+{
+	static struct zcp_job jobs[BATCH];
+	struct zcp_segment seg = zt_inline("", 0);
+	struct zcp_submit submit = {
+		.size = sizeof(submit), .jobs = (uintptr_t)jobs, .nr_jobs = BATCH,
+		.job_size = sizeof(jobs[0]),
+	};
+	unsigned int i, done;
+
+	for (done = 0; done < nr; done += BATCH) {
+		for (i = 0; i < BATCH; i++) {
+			jobs[i] = zt_job(self->link, &seg, 1);
+			jobs[i].flags = flags;
+		}
+		zt_need(!ioctl(self->ctx, ZCP_IOC_SUBMIT, &submit) && submit.accepted == BATCH);
+	}
+	return jobs[BATCH - 1].id;
+}
+
+/* One that leaves no trace, and is done. */
+static void nocache_once(FIXTURE_DATA(many) *self)
+{
+	struct zcp_segment seg = zt_inline("x", 1);
+	struct zcp_job job = zt_job(self->link, &seg, 1);
+	struct zcp_event event;
+
+	job.flags = ZCP_JOB_NOCACHE;
+	zt_submit(self->ctx, &job);
+	zt_event(self->ctx, &event);
+	zt_need(event.state == ZCP_STATE_DONE);
+}
+
+/* A link with bytes that are sent, of which the peer acknowledges a part until it reads. */
+static void stalled_link(FIXTURE_DATA(many) *self, bool nocache)
+{
+	self->ctx = zt_open(O_NONBLOCK);
+	zt_connect_holding(&self->conn);
+	self->link = zt_link(self->ctx, self->conn.tx);
+	if (nocache)
+		nocache_once(self);
+	zt_wait_state(self->ctx, zt_submit_range(self->ctx, self->link, self->file, 0, ZT_MIB),
+		      ZCP_STATE_SENT);
+}
+
+static void end_link(FIXTURE_DATA(many) *self)
+{
+	close(self->ctx);
+	zt_close(&self->conn);
+}
+
+static void wait_sent(int ctx, uint64_t id)
+{
+	uint64_t begin = zt_now_ns();
+
+	while (zt_state(ctx, id) != ZCP_STATE_SENT) {
+		zt_need(zt_now_ns() - begin < ZT_PATIENCE * 1000000000ULL);
+		zt_sleep_ms(1);
+	}
+}
+
+/* Until all of them are sent. */
+static uint64_t time_sent(FIXTURE_DATA(many) *self, bool nocache)
+{
+	uint64_t ns;
+
+	stalled_link(self, nocache);
+	ns = zt_now_ns();
+	wait_sent(self->ctx, submit_empty(self, BATCHES * BATCH, 0));
+	ns = zt_now_ns() - ns;
+	end_link(self);
+	return ns;
+}
+
+/* From the peer's first read to the last event. */
+static uint64_t time_acked(FIXTURE_DATA(many) *self, bool nocache)
+{
+	static struct zcp_event events[256];
+	uint64_t ns, last, first;
+	struct zt_sink sink;
+	unsigned int nr = 0;
+	ssize_t n;
+
+	stalled_link(self, false);
+	last = submit_empty(self, BEHIND, nocache ? ZCP_JOB_NOCACHE : 0);
+	wait_sent(self->ctx, last);
+	first = zt_now_ns();
+	zt_sink_count(&sink, self->conn.rx);
+	while (nr < BEHIND + 1) {
+		zt_need(zt_readable(self->ctx, ZT_PATIENCE * 1000));
+		n = read(self->ctx, events, sizeof(events));
+		zt_need(n > 0 && n % sizeof(events[0]) == 0);
+		nr += n / sizeof(events[0]);
+		zt_need(events[0].state == ZCP_STATE_DONE);
+	}
+	ns = zt_now_ns() - first;
+	zt_need(!shutdown(self->conn.tx, SHUT_WR));
+	zt_sink_join(&sink);
+	zt_sink_free(&sink);
+	end_link(self);
+	return ns;
+}
+
+typedef uint64_t (*timed)(FIXTURE_DATA(many) *self, bool nocache);
+
+/* The best of some rounds. */
+static void expect_ratio(struct __test_metadata *_metadata, FIXTURE_DATA(many) *self,
+			 timed call, unsigned int most)
+{
+	uint64_t plain = UINT64_MAX, nocache = UINT64_MAX, ns;
+	int i;
+
+	for (i = 0; i < ROUNDS && (!i || nocache >= most * plain); i++) {
+		ns = call(self, false);
+		plain = ns < plain ? ns : plain;
+		ns = call(self, true);
+		nocache = ns < nocache ? ns : nocache;
+	}
+	TH_LOG("%llu and %llu us", plain / 1000ULL, nocache / 1000ULL);
+	EXPECT_LT(nocache, most * plain);
+}
+
+/* Jobs that wait for acknowledgments are not looked at each time that one is sent. */
+TEST_F_TIMEOUT(many, sent_after_one, 600)
+{
+	expect_ratio(_metadata, self, time_sent, RATIO_SENT);
+}
+
+/* Nor, when many are acknowledged together, at all of them for each. */
+TEST_F_TIMEOUT(many, acked_together, 600)
+{
+	expect_ratio(_metadata, self, time_acked, RATIO_ACKED);
 }
 
 TEST_HARNESS_MAIN
