@@ -13,7 +13,7 @@
 #include "slab.h"
 
 /* id → context; see struct zctx. */
-static DEFINE_XARRAY(zctx_table);
+static DEFINE_XARRAY_FLAGS(zctx_table, XA_FLAGS_ACCOUNT);
 static atomic_long_t zctx_last_id = ATOMIC_LONG_INIT(0);
 static atomic_t zctx_live = ATOMIC_INIT(0);
 static DECLARE_WAIT_QUEUE_HEAD(zctx_gone);
@@ -49,8 +49,9 @@ struct zctx *zctx_new(void)
 	}
 
 	kref_init(&ctx->ref);
-	xa_init_flags(&ctx->links, XA_FLAGS_ALLOC1);
-	xa_init(&ctx->jobs);
+	/* It is these flags that count: those of a call only count where memory is short. */
+	xa_init_flags(&ctx->links, XA_FLAGS_ALLOC1 | XA_FLAGS_ACCOUNT);
+	xa_init_flags(&ctx->jobs, XA_FLAGS_ACCOUNT);
 	spin_lock_init(&ctx->lock);
 	INIT_LIST_HEAD(&ctx->events);
 	init_waitqueue_head(&ctx->wait);

@@ -17,12 +17,17 @@
 
 #include "kselftest_harness.h"
 #include "zcp_fuse.h"
+#include "zcp_nl.h"
 #include "zcp_test.h"
 
 #define LEN		(16 * ZT_MIB)
 #define SEED		7
 #define JOBS		500
 #define INLINE		(32 * ZT_KIB)
+/* Contexts, and jobs of each that hold nothing but their records. */
+#define CONTEXTS	64
+#define RECORDS		1000
+#define INDEX		500	/* bytes of a job, at least, to find it by its id */
 
 FIXTURE(cgroup) {
 	struct zt_box box;
@@ -200,6 +205,65 @@ TEST_F_TIMEOUT(cgroup, jobs_are_the_submitters, 240)
 	EXPECT_LT(after - before, JOBS * INLINE / 4);
 	TH_LOG("%lld, with %d jobs %lld, then %lld", before, JOBS, held, after);
 	self->ctx = zt_open(O_NONBLOCK);
+}
+
+static int contexts[CONTEXTS];
+static struct zt_conn conns[CONTEXTS];
+static uint32_t links[CONTEXTS];
+
+/* In turn: ids that follow each other are of other contexts, and have an index node each. */
+static void submit_records(SELF *self)
+{
+	struct zcp_segment seg = zt_inline("", 0);
+	int i;
+
+	for (i = 0; i < CONTEXTS * RECORDS; i++) {
+		struct zcp_job job = zt_job(links[i % CONTEXTS], &seg, 1);
+
+		zt_submit(contexts[i % CONTEXTS], &job);
+	}
+}
+
+static long long memory_of_zcp(struct zn_sock *nl)
+{
+	struct zn_numbers n = {};
+
+	zt_need(!zn_get(nl, ZCP_NL_CMD_STATS_GET, 0, 0, zn_keep_stats, &n));
+	return n.value[ZCP_NL_A_STATS_MEMORY];
+}
+
+/* So is what finds jobs by their ids, which is as large as jobs are. */
+TEST_F_TIMEOUT(cgroup, index_is_the_submitters, 240)
+{
+	const char *lacks = lacks_memory(self);
+	long long group, records, nodes;
+	struct zn_sock nl;
+	int i;
+
+	if (lacks)
+		SKIP(return, "%s", lacks);
+	zn_open(&nl);
+	for (i = 0; i < CONTEXTS; i++) {
+		contexts[i] = zt_open(O_NONBLOCK);
+		zt_connect(&conns[i], 0, 0);
+		links[i] = zt_link(contexts[i], conns[i].tx);
+	}
+	group = group_number(self, "memory.current", NULL);
+	records = memory_of_zcp(&nl);
+	start_submitter(self, submit_records);
+	group = group_number(self, "memory.current", NULL) - group;
+	records = memory_of_zcp(&nl) - records;
+	nodes = group - records;
+	TH_LOG("%d jobs: %lld of the group, %lld of them records, %lld for each job's index",
+	       CONTEXTS * RECORDS, group, records, nodes / (CONTEXTS * RECORDS));
+	EXPECT_GT(records, 0);
+	EXPECT_GE(nodes, CONTEXTS * RECORDS * INDEX);
+	end_submitter(_metadata, self);
+	for (i = 0; i < CONTEXTS; i++) {
+		close(contexts[i]);
+		zt_close(&conns[i]);
+	}
+	zn_close(&nl);
 }
 
 /* More and more, until no memory is given any more. */
