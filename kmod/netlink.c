@@ -7,6 +7,7 @@
 #include <linux/cred.h>
 #include <linux/module.h>
 #include <linux/pid_namespace.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <net/sock.h>
 
@@ -110,6 +111,24 @@ static const struct nla_policy znl_cancel_policy[ZNL_CANCEL_ATTRS + 1] = {
 	[ZCP_NL_A_JOB_ID] = NLA_POLICY_MIN(NLA_U64, 1),
 };
 
+/*
+ * Of a buffer with many requests, which are all served while no family can be added
+ * or removed: is this the first?
+ */
+static bool znl_is_first(const struct sk_buff *skb)
+{
+	return !skb_headroom(skb);
+}
+
+/* What takes long where there are many links is served once in a buffer. */
+static int znl_check_long(const struct sk_buff *skb, struct genl_info *info)
+{
+	if (znl_is_first(skb))
+		return 0;
+	GENL_SET_ERR_MSG(info, "only as the first request of a message");
+	return -EBUSY;
+}
+
 /* Begin a reply of about that size. */
 static struct sk_buff *znl_reply_begin(struct genl_info *info, u8 cmd,
 				       size_t size, void **hdr)
@@ -143,7 +162,8 @@ static struct zjob *znl_find_job(u64 id, struct zctx **ctx)
 	struct zjob *job;
 	u64 next = 0;
 
-	while ((*ctx = zctx_next(next))) {
+	/* The answer is for who is killed meanwhile. */
+	while (!fatal_signal_pending(current) && (*ctx = zctx_next(next))) {
 		job = zctx_find_job(*ctx, id);
 		if (job)
 			return job;
@@ -238,12 +258,8 @@ static int znl_job_cancel(struct sk_buff *skb, struct genl_info *info)
 	job = znl_get_job(skb, info, ZNL_CANCEL_ATTRS, &ctx);
 	if (IS_ERR(job))
 		return PTR_ERR(job);
-	ret = zlink_cancel_job(job->link, job, ZNL_CANCEL_WAIT, &cancelled);
-	if (ret == -EINTR) {
-		GENL_SET_ERR_MSG(info, "interrupted; the job ends by itself");
-		goto out;
-	}
 	/* One whose runner does not stop ends later: its state says so. */
+	zlink_cancel_job(job->link, job, znl_is_first(skb) ? ZNL_CANCEL_WAIT : 0, &cancelled);
 	ret = -ENOMEM;
 	reply = znl_reply_begin(info, ZCP_NL_CMD_JOB_CANCEL,
 				GENLMSG_DEFAULT_SIZE, &hdr);
@@ -313,6 +329,9 @@ static int znl_context_get(struct sk_buff *skb, struct genl_info *info)
 	void *hdr;
 	int ret;
 
+	ret = znl_check_long(skb, info);
+	if (ret)
+		return ret;
 	if (GENL_REQ_ATTR_CHECK(info, ZCP_NL_A_CONTEXT_ID)) {
 		GENL_SET_ERR_MSG(info, "the id of a context is missing");
 		return -EINVAL;
@@ -349,7 +368,11 @@ static int znl_stats_get(struct sk_buff *skb, struct genl_info *info)
 {
 	struct sk_buff *reply;
 	void *hdr;
+	int ret;
 
+	ret = znl_check_long(skb, info);
+	if (ret)
+		return ret;
 	reply = znl_reply_begin(info, ZCP_NL_CMD_STATS_GET,
 				GENLMSG_DEFAULT_SIZE, &hdr);
 	if (!reply)

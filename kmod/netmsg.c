@@ -10,6 +10,7 @@
  */
 #include <linux/dcache.h>
 #include <linux/pid_namespace.h>
+#include <linux/sched/signal.h>
 #include <linux/tcp.h>
 #include <net/sock.h>
 #include <net/tcp.h>
@@ -324,7 +325,7 @@ static void zgauges_add_links(struct zgauges *g, struct zctx *ctx, u64 cookie)
 	struct zlink *link;
 	u64 id = 0;
 
-	while ((link = zctx_next_link(ctx, id))) {
+	while (!fatal_signal_pending(current) && (link = zctx_next_link(ctx, id))) {
 		id = (u64)link->id + 1;
 		if (!cookie || link->net_cookie == cookie) {
 			spin_lock(&link->lock);
@@ -337,14 +338,17 @@ static void zgauges_add_links(struct zgauges *g, struct zctx *ctx, u64 cookie)
 	}
 }
 
-/* By a walk: a context does not hold the namespace that could count it. */
+/*
+ * By a walk: a context does not hold the namespace that could count it. Nobody reads
+ * what it has found for who is killed meanwhile.
+ */
 static void zgauges_read(struct zgauges *g, u64 cookie)
 {
 	struct zctx *ctx;
 	u64 id = 0;
 
 	memset(g, 0, sizeof(*g));
-	while ((ctx = zctx_next(id))) {
+	while (!fatal_signal_pending(current) && (ctx = zctx_next(id))) {
 		id = (u64)ctx->id + 1;
 		if (ctx->net_cookie == cookie)
 			g->contexts++;

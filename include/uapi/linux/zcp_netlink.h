@@ -279,9 +279,10 @@ enum zcp_nl_attr_stats {
  * @ZCP_NL_CMD_LINK_GET: Do: the link with %ZCP_NL_A_LINK_CONTEXT and
  *	%ZCP_NL_A_LINK_ID. Dump: links; with %ZCP_NL_A_LINK_CONTEXT those of one
  *	context.
- * @ZCP_NL_CMD_CONTEXT_GET: Do: the context with %ZCP_NL_A_CONTEXT_ID. Dump:
- *	contexts.
- * @ZCP_NL_CMD_STATS_GET: Do: the statistics of the namespace; for everybody.
+ * @ZCP_NL_CMD_CONTEXT_GET: Do: the context with %ZCP_NL_A_CONTEXT_ID; since
+ *	0.9.2 EBUSY behind another request of the same send(2). Dump: contexts.
+ * @ZCP_NL_CMD_STATS_GET: Do: the statistics of the namespace; for everybody;
+ *	EBUSY as for contexts.
  * @ZCP_NL_CMD_JOB_CANCEL: Do: cancel the job with %ZCP_NL_A_JOB_ID, as
  *	ZCP_IOC_CANCEL does. The reply has its id, state and bytes sent. The first
  *	request for a job waits a tenth of a second at most for a worker that is
