@@ -450,6 +450,8 @@ klog_tests() {
 		watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [zcpctl:112]
 		rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:
 		unregister_netdevice: waiting for lo to become free. Usage count = 2
+		Attempt to release TCP socket in state 1 00000000a1b2c3d4
+		IPv4: Attempt to release alive inet socket 00000000a1b2c3d4
 		Oops: general protection fault, probably for non-canonical address
 		Kernel panic - not syncing: Fatal exception
 	EOT

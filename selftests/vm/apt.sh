@@ -81,8 +81,15 @@ update() {
 			exit 1
 		fi
 		echo "apt.sh: fetching the package lists of $suite" >&2
-		apt apt-get update >&2
-		touch "$state/updated"
+		# It would not fail by itself when it cannot connect.
+		if apt apt-get -o APT::Update::Error-Mode=any update >&2; then
+			touch "$state/updated"
+		elif [ -n "$(find "$state/lists" -maxdepth 1 -name '*_Packages*')" ]; then
+			echo "apt.sh: going on with the lists of $suite that are here" >&2
+		else
+			echo "apt.sh: there are no package lists of $suite" >&2
+			exit 1
+		fi
 	fi
 }
 

@@ -20,12 +20,13 @@ uml*)
 	;;
 esac
 "$here/deps.sh" build vm
-release='' image='' root=''
+release='' image='' root='' userland=''
 assignments=$("$here/kernel.sh" get ${version:+"$version"})
 eval "$assignments"
 
 # The file to send: this kernel and its modules.
-file=$cache/demo-$release.bin
+file=$cache/demo/$release.bin
+mkdir -p "${file%/*}"
 if [ ! -e "$file" ]; then
 	echo "packing $release into $file"
 	tmp=$(mktemp "$file.XXXXXX")
@@ -55,6 +56,15 @@ transfer() {
 }
 '
 in_vm+=$(printf 'file=%q' "$file")
+# With another userland the VM does not have this system's files. What is shared with it
+# has no page cache there, so that zcp would be handed copies: it is sent from its /tmp.
+share=()
+if [ -n "$userland" ]; then
+	share=(--share "${file%/*}")
+	# shellcheck disable=SC2016
+	in_vm+='
+cp "$file" /tmp/file && file=/tmp/file || exit 1'
+fi
 # shellcheck disable=SC2016
 in_vm+='
 head -c 1M "$file" >/tmp/small
@@ -62,7 +72,8 @@ transfer "$file" "" 10.77.0.2 && transfer /tmp/small n 10.79.0.2
 '
 
 echo "booting Linux $release in a VM"
-results=$("$here/run.sh" ${version:+--kernel "$version"} --nic all --mem 3072 -- "$in_vm")
+results=$("$here/run.sh" ${version:+--kernel "$version"} "${share[@]}" --nic all --mem 3072 -- \
+	"$in_vm")
 wanted=$(sha256sum <"$file" && head -c 1M "$file" | sha256sum)
 
 RESULTS=$results WANTED=$wanted /usr/bin/python3 - "$file" <<'EOT'

@@ -67,28 +67,39 @@ if [ -n "$list" ]; then
 	exit
 fi
 
-# shellcheck disable=SC2086 # one word per package
-installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' $packages 2>/dev/null |
-	sed -n 's/^installed //p') || :
-missing=
-for package in $packages; do
-	case " $missing " in
-	*" $package "*) continue ;;
-	esac
-	if ! grep -qxF "$package" <<<"$installed"; then
-		missing+=" $package"
-	fi
-done
-[ -n "$missing" ] || exit 0
+# Sets missing, or ends the script when nothing is.
+look() {
+	local installed package
+
+	# shellcheck disable=SC2086 # one word per package
+	installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' $packages 2>/dev/null |
+		sed -n 's/^installed //p') || :
+	missing=
+	for package in $packages; do
+		case " $missing " in
+		*" $package "*) continue ;;
+		esac
+		if ! grep -qxF "$package" <<<"$installed"; then
+			missing+=" $package"
+		fi
+	done
+	[ -n "$missing" ] || exit 0
+}
+
+look
 
 if [ "$(id -u)" != 0 ]; then
 	echo "apt-get install --no-install-recommends$missing"
 	exit 3
 fi
+# One at a time: apt waits for others that install, but not for the lists.
+exec 9>/run/zcp-deps.lock
+flock 9
+look
 export DEBIAN_FRONTEND=noninteractive
 echo "deps.sh: installing$missing" >&2
 {
 	apt-get -qq update
 	# shellcheck disable=SC2086
-	apt-get -qq -y --no-install-recommends install $missing
-} >&2
+	apt-get -qq -y -o DPkg::Lock::Timeout=600 --no-install-recommends install $missing
+} >&2 9>&-

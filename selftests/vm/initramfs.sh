@@ -6,11 +6,13 @@
 #
 # usage: initramfs.sh RELEASE ROOT     (see kernel.sh)
 #        initramfs.sh RELEASE          for a kernel that needs no modules
-set -eu
+set -eu -o pipefail
 shopt -s inherit_errexit
 
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${ZCP_CACHE:-$HOME/.cache/zcp}
+# Where modprobe is, which others than root have not on theirs.
+PATH=$PATH:/usr/sbin:/sbin
 release=$1
 modules=
 if [ $# -gt 1 ]; then

@@ -28,6 +28,8 @@ shopt -s inherit_errexit
 
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${ZCP_CACHE:-$HOME/.cache/zcp}
+# Where depmod is, which others than root have not on theirs.
+PATH=$PATH:/usr/sbin:/sbin
 
 die() {
 	echo "kernel.sh: $*" >&2

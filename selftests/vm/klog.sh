@@ -17,6 +17,7 @@ bad="$bad|KASAN|KFENCE|UBSAN|blocked for more than|soft lockup|hard LOCKUP"
 bad="$bad|rcu.*stall|hung_task|list_(add|del) corruption|scheduling while atomic"
 bad="$bad|sleeping function called|Call Trace|Kernel panic|KCSAN|ODEBUG|BUG [a-z]"
 bad="$bad|trying to register non-static key|to become free. Usage count"
+bad="$bad|Attempt to release (TCP socket in state|alive inet socket)"
 bad="$bad|kmemleak: .*(unreferenced|suspected|disabled|overlaps)"
 
 frame='^[[] *[0-9.]+[]] +([[]<[0-9a-f]+>[]] +)?([?] +)?[A-Za-z_][A-Za-z0-9_.]*[+]0x[0-9a-f]+/0x'

@@ -10,6 +10,8 @@
 # Needs root, or else namespaces that users may make.
 set -eu
 
+# Where chroot and dkms are, which others than root have not on theirs.
+export PATH="$PATH:/usr/sbin:/sbin"
 if [ -z "${ZCP_PRIVATE:-}" ]; then
 	map=()
 	[ "$(id -u)" = 0 ] || map=(--map-root-user)

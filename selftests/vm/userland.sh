@@ -58,6 +58,7 @@ get() {
 	tmp=$root.new
 	rm -rf --one-file-system "$tmp"
 	make_root "$tmp" "$packages" 7>&-
+	rm -f "$root.packages"
 	rm -rf --one-file-system "$root"
 	mv "$tmp" "$root"
 	echo "$packages" >"$root.packages"
