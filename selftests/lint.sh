@@ -66,12 +66,19 @@ without_fixtures() {
 }
 
 checkpatch() {
-	local file
+	local file said status
 
 	files '*.c' '*.h' | while read -r file; do
-		(cd "$top" && perl "$source/scripts/checkpatch.pl" --no-tree --strict --terse \
+		said=$(cd "$top" && perl "$source/scripts/checkpatch.pl" --no-tree --strict --terse \
 			--show-types --no-summary --max-line-length=100 \
 			--ignore "$(exceptions "$file")" -f "$file")
+		status=$?
+		[ -z "$said" ] || echo "$said"
+		# With 1 it has found what it says.
+		case $status${said:+ said} in
+		0* | '1 said') ;;
+		*) echo "$file:0: checkpatch.pl ended with status $status" ;;
+		esac
 	done | without_fixtures >"$logs/checkpatch.found"
 	# It leaves a cache behind in the repository.
 	rm -f "$top"/.checkpatch-camelcase.*
@@ -117,11 +124,17 @@ spelling() {
 }
 
 man_pages() {
-	make -s -C "$top/user" man && "$top/user/man/check.sh" form
+	flock "$top/.build/user.lock" make -s -C "$top/user" man && "$top/user/man/check.sh" form
 }
 
 mkdir -p "$logs"
 "$vm/deps.sh" build lint || exit 1
+# Without a list there would be nothing to find fault with.
+if [ -z "$(files 'kmod/*.c')" ]; then
+	echo "lint.sh: git lists no files of $top: lint needs a clone of the repository that" \
+		"belongs to who runs it, or is a safe.directory of git's" >&2
+	exit 1
+fi
 source=$("$vm/kernel.sh" source 6.1) || exit 1
 for check in "${@:-checkpatch sparse shellcheck clang-format codespell man}"; do
 	for name in $check; do
