@@ -60,6 +60,32 @@ unwatchable() {
 	same 1 $? "status"
 }
 
+# As the Makefile runs them, with other tests: run_tests STATUS TEST...
+run_tests() {
+	local want=$1
+
+	shift
+	env -u MAKEFLAGS -u MAKEOVERRIDES make -s -C "$here" run_tests OUTPUT="$(dirname "$canary")" \
+		CC_IA32=none TARGETS= TEST_GEN_PROGS= TEST_GEN_FILES= TEST_PROGS="$*" >"$tmp/out" 2>&1
+	same "$want" $? "status of make run_tests with $*" || {
+		cat "$tmp/out"
+		return 1
+	}
+}
+
+# A test that is skipped does not fail, one that is not there does.
+fails_with_a_test() {
+	local status
+
+	for status in 0 1 4; do
+		printf '#!/bin/sh\nexit %s\n' $status >"$tmp/exits$status" &&
+			chmod 755 "$tmp/exits$status" || return 1
+	done
+	run_tests 0 "$tmp/exits0" "$tmp/exits4" && run_tests 2 "$tmp/exits0" "$tmp/exits1" "$tmp/exits4" &&
+		grep '^not ok 2 selftests: .*: exits1 # exit=1' "$tmp/out" &&
+		run_tests 2 "$tmp/exits0" "$tmp/nothing"
+}
+
 # Run by the Makefile a test is among files of tmpfs and ext4.
 watching() {
 	same tmpfs "$(stat -f -c %T "${outer%%:*}")" "first file" &&
@@ -71,6 +97,7 @@ check "passes on a signal" killed
 check "one byte written" written
 check "one bit changed through a mapping" mapped
 check "what cannot be watched is a failure" unwatchable
+check "make run_tests fails when a test does" fails_with_a_test
 if [ -n "$outer" ]; then
 	check "the tests run among files of tmpfs and ext4" watching
 else

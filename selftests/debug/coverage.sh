@@ -7,6 +7,9 @@
 # .build/coverage/uncovered. Fails when a test does, and when a line was not run by
 # all of them that docs/coverage.md does not explain.
 #
+# Its status is that of the VM (see run.sh), which is also left in .build/coverage/status,
+# or else 1 when there are no counts, and 3 when a line is not explained.
+#
 # usage: coverage.sh [COMMAND]
 #        coverage.sh --add [COMMAND]   count on from the run before
 #        coverage.sh --check           look again at what was counted
@@ -38,7 +41,7 @@ command="make -s -C selftests run_tests KSFT_DIR='$ksft' TARGETS='${TARGETS-}'"
 if [ $# -gt 0 ]; then
 	command=$*
 else
-	make -s -C "$top" user
+	flock "$top/.build/user.lock" make -s -C "$top" user
 	make -s -C "$top/selftests" KSFT_DIR="$ksft"
 fi
 release=''
@@ -50,8 +53,9 @@ counts=$(mktemp -d "$out/counts.XXXXXX")
 trap 'rm -rf "$counts"' EXIT
 status=0
 KERNEL='' "$vm/run.sh" --kernel uml-gcov --nic all --timeout "${TIMEOUT:-1800}" --share "$counts" -- \
-	"($command); status=\$?; selftests/debug/gcda.sh '$counts'; exit \$status" \
+	"($command) 2>&1; status=\$?; selftests/debug/gcda.sh '$counts'; exit \$status" \
 	>"$out/log" 2>&1 || status=$?
+echo "$status" >"$out/status"
 if ! compgen -G "$counts/kmod/*.gcda" >/dev/null; then
 	tail "$out/log"
 	echo "coverage.sh: the kernel counted nothing, see $out/log" >&2
@@ -70,6 +74,7 @@ if [ "$status" -ne 0 ]; then
 	grep -E '^(# )?not ok |^vm: ' "$out/log" || tail "$out/log"
 	echo "coverage.sh: the command's status was $status, see $out/log"
 fi
-"$here/coverage.py" "${check[@]}" "$top" "$out/uncovered" "$out"/run-*.json ||
-	[ "$status" -ne 0 ] || status=1
+covered=0
+"$here/coverage.py" "${check[@]}" "$top" "$out/uncovered" "$out"/run-*.json || covered=$?
+[ "$status" -ne 0 ] || status=$covered
 exit "$status"

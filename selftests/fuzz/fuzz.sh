@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Run the fuzzer in a VM for longer: what `make fuzz` runs.
+# Run the fuzzer in a VM for longer: what `make fuzz` runs. Fails when it finds something.
 #
 #   TIME=600     seconds
 #   KERNEL=uml   the kernel; with uml-kcov it looks for sequences that reach new
@@ -20,7 +20,7 @@ ksft=$("$selftests/vm/kernel.sh" source 6.1)/tools/testing/selftests
 keep=$top/.build/fuzz
 
 mkdir -p "$keep"
-make -s -C "$top" user
+flock "$top/.build/user.lock" make -s -C "$top" user
 if [ -n "${REPLAY:-}" ]; then
 	make -s -C "$selftests" KSFT_DIR="$ksft" TARGETS=fuzz
 	command=".build/selftests/fuzz --replay '$(realpath "$REPLAY")' --times ${TIMES:-1}"
