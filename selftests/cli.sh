@@ -194,7 +194,8 @@ wait_sent() {
 	receive -o "$tmp/got" || return 1
 	kill -STOP "$receiver"
 	run 0 send --json --wait sent --length 20000 "$tmp/file" "127.0.0.1:$port" || return 1
-	same "done" "$(json state "$tmp/out")" state && same 20000 "$(json bytes "$tmp/out")" bytes
+	same "done" "$(json state "$tmp/out")" state &&
+		same 20000 "$(json bytes "$tmp/out")" bytes || return 1
 	kill -CONT "$receiver"
 	received && same 20000 "$(json bytes "$tmp/recv.json")" bytes
 }
@@ -267,7 +268,8 @@ interrupted() {
 	same 1 $status "exit status" && valid_json "$tmp/out" &&
 		same cancelled "$(json state "$tmp/out")" state &&
 		same 125 "$(json errno "$tmp/out")" errno && [ -s "$tmp/err" ] || return 1
-	[ "$(json bytes "$tmp/out")" -gt 0 ] && [ "$(json bytes "$tmp/out")" -lt 1073741824 ]
+	[ "$(json bytes "$tmp/out")" -gt 0 ] && [ "$(json bytes "$tmp/out")" -lt 1073741824 ] ||
+		return 1
 	kill -CONT "$receiver"
 	# The receiver cannot take it for the end of the file.
 	if received; then
