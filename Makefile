@@ -37,6 +37,10 @@ SYSCONFDIR ?= /etc
 UDEVRULESDIR ?= $(PREFIX)/lib/udev/rules.d
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 export VERSION PREFIX
+# Of this directory, wherever make goes; on the command line it would stay as it is.
+ifneq ($(DESTDIR),)
+override DESTDIR := $(abspath $(DESTDIR))
+endif
 
 VM := selftests/vm
 
@@ -69,7 +73,7 @@ modules_install: modules
 	$(if $(DESTDIR),,depmod -a $(release))
 
 user_install: user
-	$(MAKE) -C user install
+	$(MAKE) -C user install DESTDIR=$(DESTDIR)
 	$(if $(DESTDIR),,-ldconfig)
 
 # The group zcp, which may use /dev/zcp, and how the module is loaded when the
@@ -91,7 +95,7 @@ device_uninstall:
 	! cmp -s $(packaging)/zcp.modules-load $(modules_load) || rm -f $(modules_load)
 
 uninstall: device_uninstall
-	$(MAKE) -C user uninstall
+	$(MAKE) -C user uninstall DESTDIR=$(DESTDIR)
 	rm -f $(DESTDIR)/lib/modules/*/updates/zcp.ko*
 	$(if $(DESTDIR),,depmod -a)
 
@@ -105,7 +109,11 @@ dkms_source:
 		-exec install -D -m 644 '{}' '$(dkms_tree)/{}' ';'
 	sed 's/^PACKAGE_VERSION=.*/PACKAGE_VERSION="$(VERSION)"/' dkms.conf >$(dkms_tree)/dkms.conf
 
-dkms: dkms_remove dkms_source device_install
+# One after the other, also with make -j.
+dkms:
+	$(MAKE) dkms_remove
+	$(MAKE) dkms_source
+	$(MAKE) device_install
 	dkms install zcp/$(VERSION)
 
 dkms_remove:

@@ -199,6 +199,18 @@ make -s -C "$user" install DESTDIR="$tmp/multi" PREFIX=/usr LIBDIR=/usr/lib/mult
 	[ -z "$(find "$tmp/multi" -type f -o -type l)" ]
 ok $? "make install with LIBDIR, and uninstall"
 
+# A kernel to install for that tells where the module would go.
+relative=.build/test-$$
+mkdir -p "$tmp/kdir"
+# shellcheck disable=SC2016 # make's
+printf 'modules:\nmodules_install:\n\t@echo $(INSTALL_MOD_PATH)\n' >"$tmp/kdir/Makefile"
+make -s -C "$top" user_install device_install DESTDIR=$relative PREFIX=/usr/local SYSCONFDIR=/etc \
+	VERSION="$VERSION" LIBZCP="${LIBZCP:-static}" >"$tmp/log" 2>&1 && [ -x "$top/$relative/usr/local/bin/zcpctl" ] &&
+	[ -e "$top/$relative/etc/modules-load.d/zcp.conf" ] &&
+	[ "$(make -s -C "$top" modules_install KDIR="$tmp/kdir" DESTDIR=$relative)" = "$top/$relative" ]
+ok $? "make install with a relative DESTDIR"
+rm -rf "${top:?}/$relative" "${user:?}/$relative"
+
 # What the top Makefile adds to it: the rule, the group, the file for modules-load.d.
 device="DESTDIR=$tmp/device PREFIX=/usr/local SYSCONFDIR=/etc VERSION=$VERSION"
 # shellcheck disable=SC2086 # one word per variable
@@ -232,5 +244,15 @@ make -s -C "$top" dkms_source DESTDIR="$tmp/dkms" VERSION="$VERSION" >"$tmp/log"
 		"$tmp/list" >>"$tmp/log" &&
 	! grep -E '\.mod\.c$|probed\.h$' "$tmp/list" >>"$tmp/log"
 ok $? "make dkms_source: what dkms builds from"
+
+# With a dkms that takes its time.
+mkdir -p "$tmp/bin"
+# shellcheck disable=SC2016 # not here
+printf '#!/bin/sh\nsleep 1\n[ "$1" = status ] || echo "$@"\n' >"$tmp/bin/dkms"
+chmod 755 "$tmp/bin/dkms"
+PATH="$tmp/bin:$PATH" make -s -j 4 -C "$top" dkms DESTDIR="$tmp/dkms" VERSION="$VERSION" \
+	>"$tmp/log" 2>&1 && grep -qx "install zcp/$VERSION" "$tmp/log" &&
+	[ -e "$tmp/dkms/usr/src/zcp-$VERSION/dkms.conf" ]
+ok $? "make -j dkms: the sources are there when dkms builds"
 
 echo "1..$count"
