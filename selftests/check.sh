@@ -9,7 +9,8 @@
 #   TARGETS="abi cli.sh"   some of the self-tests in the VM
 #   STAGES="user build spec model vm dkms runner"   which stages to run; there are also deb and judges
 #
-# Logs are in .build/check.
+# Logs are in .build/check: one at a time runs in a tree. When it is interrupted, all that
+# it has started ends.
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -486,9 +487,18 @@ klog_tests() {
 	result "runner: nothing else is" "$((${#alarms} > 0))" "$alarms"
 }
 
+# The scripts themselves, with what they call played by others.
+script_tests() {
+	local log=$logs/scripts.log
+
+	"$here/scripts.sh" >"$log" 2>&1
+	tap "runner: its scripts" "$log" $?
+}
+
 runner_tests() {
 	: >"$logs/runner.log"
 	klog_tests
+	script_tests
 	# shellcheck disable=SC2016 # the command's own dollar sign
 	runs "a command's status is passed on" 7 -- 'echo "it has $((6 * 7))"; exit 7' &&
 		{
@@ -526,7 +536,8 @@ run_stage() {
 	spec) spec_tests ;;
 	model) model_tests ;;
 	vm)
-		if make -s -C "$top/user" >"$logs/selftests.log" 2>&1 &&
+		# The stages beside this one build there too.
+		if flock "$top/.build/user.lock" make -s -C "$top/user" >"$logs/selftests.log" 2>&1 &&
 		   make -C "$here" KSFT_DIR="$ksft" >>"$logs/selftests.log" 2>&1; then
 			! grep 'warning:' "$logs/selftests.log" >"$warnings"
 			result "selftests: built without a warning" $? "$(head -n 1 "$warnings")"
@@ -546,10 +557,9 @@ run_stage() {
 			result "selftests: built" 1 "see $logs/selftests.log"
 		fi
 		;;
-	dkms) "$vm/deps.sh" dkms && dkms_tests ;;
-	deb) "$vm/deps.sh" uml deb && deb_tests ;;
+	dkms) dkms_tests ;;
+	deb) deb_tests ;;
 	judges)
-		"$vm/deps.sh" judges || exit 1
 		for kernel in $kernels; do
 			judge_tests "$kernel"
 		done
@@ -615,9 +625,47 @@ groups() {
 	done
 }
 
+# All that is started from here on is in a session of its own, by which it is found when
+# this script is to end; what runs there has the lock. It runs this script once more.
+in_a_session() {
+	exec 9>"$logs/lock"
+	flock -n 9 || {
+		echo "check.sh: another run in this tree has not ended yet: it has $logs/lock" >&2
+		exit 1
+	}
+	# Started in the background it would ignore what Ctrl-C sends.
+	ZCP_CHECK_SESSION=1 env --default-signal=INT,QUIT setsid "$here/check.sh" </dev/null &
+	session=$!
+	trap 'end_session 129' HUP
+	trap 'end_session 130' INT
+	trap 'end_session 143' TERM
+	wait "$session"
+}
+
+# Virtual machines are ended by the run.sh of each: end_session STATUS
+end_session() {
+	local try
+
+	trap '' HUP INT TERM
+	# Of what has made a process group of its own, as timeout does, pkill knows.
+	kill -TERM -- "-$session"
+	pkill -TERM -s "$session"
+	wait "$session"
+	for ((try = 0; try < 100; try++)); do
+		pgrep -s "$session" >/dev/null || break
+		sleep 0.1
+	done
+	pkill -KILL -s "$session"
+	exit "$1"
+}
+
+# Before any test: a package that is installed later would change what is the root of VMs.
+purposes=(build vm check cross bench)
 for stage in $stages; do
 	case $stage in
-	user | build | spec | model | vm | dkms | deb | judges | runner) ;;
+	user | build | spec | model | vm | runner) ;;
+	dkms | judges) purposes+=("$stage") ;;
+	deb) purposes+=(uml deb) ;;
 	*)
 		echo "check.sh: no stage $stage" >&2
 		exit 2
@@ -625,8 +673,13 @@ for stage in $stages; do
 	esac
 done
 mkdir -p "$logs"
+if [ -z "${ZCP_CHECK_SESSION-}" ]; then
+	in_a_session
+	exit
+fi
+unset ZCP_CHECK_SESSION
 cd "$top" || exit 1
-"$vm/deps.sh" build vm check cross bench || exit 1
+"$vm/deps.sh" "${purposes[@]}" || exit 1
 ksft=$("$vm/kernel.sh" source 6.1)/tools/testing/selftests
 rm -f "$logs"/build-*.what "$logs"/vm-*.seconds
 # A VM has one thread of the host, and sleeps now and then: what has little to do with
@@ -639,6 +692,7 @@ run_stages vm
 landed
 run_stages deb judges
 
+[ $((passed + failed)) -gt 0 ] || result "anything was tested" 1 "stages: $stages"
 groups >"$logs/groups"
 [ "$failed" -eq 0 ] || printf '%s\n' 'Failed:' "${failures[@]}"
 echo "$passed passed, $failed failed, $skipped skipped"
