@@ -454,8 +454,7 @@ int zlink_cancel_job(struct zlink *link, struct zjob *job, long timeout,
 	spin_lock(&link->lock);
 	if (!zjob_is_final(job)) {
 		running = job == link->current_job;
-		/* One that is not running is ended here, whoever has tried before. */
-		ours = !job->cancel || !running;
+		ours = !job->cancel;
 		WRITE_ONCE(job->cancel, true);
 		if (!running)
 			zlink_end_locked(link, job, ZCP_STATE_CANCELLED,

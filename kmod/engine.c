@@ -180,12 +180,18 @@ bool zlink_has_next(struct zlink *link, const struct zjob *job)
  * @link: a link that is not closed; the caller is its runner
  *
  * Whatever was announced, unless it is the rest of a job that has begun. Takes the
- * socket's lock, as a push does.
+ * socket's lock, as a push does, but not from somebody who may be held up by his memory:
+ * nobody who ends something waits for that.
  */
-void zlink_flush(struct zlink *link)
+static void zlink_flush(struct zlink *link)
 {
 	if (!link->more || (link->current_job && link->current_job->sent))
 		return;
+	if (zsock_is_owned(link->sk)) {
+		zlink_kick_later(link, link->delay);
+		link->delay = min(2 * link->delay, (unsigned long)ZDELAY_MAX);
+		return;
+	}
 	zcp_flush(link->sock);
 	link->more = false;
 }

@@ -227,15 +227,9 @@ void zlink_close(struct zlink *link)
 	zlink_finish_all(link, zlink_una(link), ZCP_STATE_CANCELLED, ECANCELED,
 			 &link->cancelled, &bytes);
 	/*
-	 * This may be close(2). Somebody who has the socket's lock may be held up by his
-	 * memory: TCP then sends what it holds back with the next acknowledgment.
-	 */
-	if (!sock_owned_by_user_nocheck(link->sk))
-		zlink_flush(link);
-
-	/*
-	 * A worker's last reference is let go of by the thread that does so for the
-	 * whole system, which must not linger; there is nobody who waits for it.
+	 * What TCP holds back is the end of a job that was cut off here: it goes with the
+	 * next acknowledgment, or by TCP's own timer. To flush would be to wait for who has
+	 * the socket's lock, and this may be close(2).
 	 */
 	if (current->flags & PF_KTHREAD && file_count(link->sock->file) == 1 &&
 	    READ_ONCE(link->sk->sk_lingertime))

@@ -175,7 +175,6 @@ int zlink_wake(wait_queue_entry_t *wait, unsigned int mode, int sync, void *key)
 void zlink_take_turn(struct zlink *link, bool io);
 int zlink_queue(struct zlink *link, struct zjob *job);
 void zlink_push_now(struct zlink *link, s64 *budget, struct zbatch **batch);
-void zlink_flush(struct zlink *link);
 bool zlink_has_next(struct zlink *link, const struct zjob *job);
 
 /* ending.c */

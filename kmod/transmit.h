@@ -9,6 +9,7 @@
 #include <linux/bvec.h>
 #include <linux/net.h>
 #include <linux/zcp.h>
+#include <net/sock.h>
 
 struct zlink;
 
@@ -66,6 +67,13 @@ struct zpush {
 	int flags;
 	u32 refused;
 };
+
+/* Has a call of somebody the socket's lock, which it may keep for long? */
+static inline bool zsock_is_owned(const struct sock *sk)
+{
+	/* Who has it may come or go at any time. */
+	return data_race(sock_owned_by_user_nocheck(sk));
+}
 
 u32 zpath_reason(struct sock *sk);
 void zpath_look(struct sock *sk, struct zcp_link *reply);

@@ -151,7 +151,7 @@ static void expect_stream(struct __test_metadata *_metadata, SELF *self, uint64_
 	zt_sink_free(&self->sink);
 }
 
-enum way { CLOSE, CANCEL, CANCEL_LINK, UNLINK, NETLINK, WAYS };
+enum way { CLOSE, CANCEL, CANCEL_LINK, UNLINK, NETLINK, CANCEL_UNLINK, WAYS };
 
 /* In a thread of its own: the reply, when it has come. */
 struct call {
@@ -376,10 +376,15 @@ static void *call_end(void *arg)
 		e->ret = zt_unlink(e->ctx, e->link, NULL);
 	else if (e->way == NETLINK)
 		e->ret = zn_get(e->nl, ZCP_NL_CMD_JOB_CANCEL, ZCP_NL_A_JOB_ID, e->job, NULL, NULL);
-	else if (e->way == CANCEL)
+	else if (e->way == CANCEL || e->way == CANCEL_UNLINK)
 		e->ret = zt_cancel(e->ctx, e->job, &cancel);
 	else
 		e->ret = ioctl(e->ctx, ZCP_IOC_CANCEL, &cancel);
+	/* A worker that has TCP send the last bytes has come by then. */
+	if (e->way == CANCEL_UNLINK && !e->ret) {
+		zt_sleep_ms(ZT_WATCH);
+		e->ret = zt_unlink(e->ctx, e->link, NULL);
+	}
 	__atomic_store_n(&e->back, true, __ATOMIC_RELEASE);
 	return NULL;
 }
