@@ -10,6 +10,7 @@
 #include "context.h"
 #include "job.h"
 #include "link.h"
+#include "runq.h"
 #include "slab.h"
 
 /* id → context; see struct zctx. */
@@ -27,6 +28,8 @@ static void zctx_set_opener(struct zctx *ctx)
 	rcu_read_unlock();
 	ctx->net_cookie = current->nsproxy->net_ns->net_cookie;
 }
+
+static void zctx_end_work(struct work_struct *work);
 
 /**
  * zctx_new() - Make a context for the current user
@@ -58,6 +61,7 @@ struct zctx *zctx_new(void)
 	init_llist_head(&ctx->ready);
 	timer_setup(&ctx->timer, zctx_look_later, 0);
 	INIT_WORK(&ctx->look, zctx_look_work);
+	INIT_WORK(&ctx->end, zctx_end_work);
 	zctx_set_opener(ctx);
 	ctx->id = atomic_long_inc_return(&zctx_last_id);
 	atomic_inc(&zctx_live);
@@ -71,9 +75,8 @@ struct zctx *zctx_new(void)
 	return ctx;
 }
 
-static void zctx_free(struct kref *ref)
+static void zctx_free(struct zctx *ctx)
 {
-	struct zctx *ctx = container_of(ref, struct zctx, ref);
 	struct zlink *link, *next;
 	struct zjob *job;
 	unsigned long id;
@@ -99,21 +102,23 @@ static void zctx_free(struct kref *ref)
 		wake_up_all(&zctx_gone);
 }
 
-void zctx_put(struct zctx *ctx)
+static void zctx_last_put(struct kref *ref)
 {
-	kref_put(&ctx->ref, zctx_free);
+	struct zctx *ctx = container_of(ref, struct zctx, ref);
+
+	/* Its files may wait for their servers. */
+	if (current->flags & PF_KTHREAD && !xa_empty(&ctx->jobs))
+		zrunq_queue_end(&ctx->end);
+	else
+		zctx_free(ctx);
 }
 
-/**
- * zctx_release() - The file of a context was closed
- * @ctx: the context
- *
- * Every link is closed, here or by the worker that is busy with it, and every
- * job ends; those that have ended let go of their files. Waits for such workers
- * only for a moment, all in all, and not at all in a process that is being
- * killed.
- */
-void zctx_release(struct zctx *ctx)
+void zctx_put(struct zctx *ctx)
+{
+	kref_put(&ctx->ref, zctx_last_put);
+}
+
+static void zctx_close(struct zctx *ctx)
 {
 	unsigned long until = jiffies + HZ;
 	struct zlink *link;
@@ -128,6 +133,35 @@ void zctx_release(struct zctx *ctx)
 	}
 	zctx_forget_events(ctx);
 	zctx_put(ctx);
+}
+
+/* What has no reference is to be freed, what still has its file's to be closed. */
+static void zctx_end_work(struct work_struct *work)
+{
+	struct zctx *ctx = container_of(work, struct zctx, end);
+
+	if (kref_read(&ctx->ref))
+		zctx_close(ctx);
+	else
+		zctx_free(ctx);
+}
+
+/**
+ * zctx_release() - The file of a context was closed
+ * @ctx: the context
+ *
+ * Every link is closed, here or by the worker that is busy with it, and every
+ * job ends; all but those that a worker is busy with let go of their files. Waits
+ * for such workers only for a moment, all in all, and not at all in a process that
+ * is being killed. The kernel's thread that closes files for the whole system does
+ * not wait: a worker does all of it.
+ */
+void zctx_release(struct zctx *ctx)
+{
+	if (current->flags & PF_KTHREAD)
+		zrunq_queue_end(&ctx->end);
+	else
+		zctx_close(ctx);
 }
 
 /**

@@ -38,6 +38,8 @@ struct zlink;
  *	reads, polls or asks for a status takes their turns
  * @timer: sees that nobody does; holds no reference, and ends before @ref is freed
  * @look: takes them then
+ * @end: closes or frees it where a thread of the kernel's would have to, which must
+ *	not wait for the file systems of its files
  * @called: @look is called and has not begun
  * @looked: somebody has taken them since @timer was started
  * @nr_links: entries of @links
@@ -47,11 +49,11 @@ struct zlink;
  *	the send queues of its links hold
  *
  * Life: made by open(2). release() closes every link and forgets the jobs that
- * are final then; a link that a worker is busy with is closed by that worker,
+ * all but those that a worker is busy with; such a link is closed by its worker,
  * so the context can outlive its file, but not its links. The last reference
- * frees the jobs that are left, which are all final. While the file is open the
- * module cannot be removed, and the module's exit waits until the last context
- * is gone.
+ * frees the jobs that are left, which are all final, on a workqueue of its own if
+ * it is a worker's. While the file is open the module cannot be removed, and the
+ * module's exit waits until the last context is gone.
  *
  * The table of contexts, for those who look at all of them, holds no reference:
  * freeing begins with leaving it, and a look-up takes a reference only when
@@ -81,6 +83,7 @@ struct zctx {
 	struct llist_head ready;
 	struct timer_list timer;
 	struct work_struct look;
+	struct work_struct end;
 	unsigned long called;
 	bool looked;
 

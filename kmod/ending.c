@@ -394,6 +394,38 @@ void zlink_finish_all(struct zlink *link, u32 una, u8 state, int error,
 }
 
 /**
+ * zlink_finish_others() - Cancel every job of a link but the one that its runner is at
+ * @link: a link that is ending, closed by now or not; the caller is not its runner
+ *
+ * What the peer has acknowledged is done.
+ */
+void zlink_finish_others(struct zlink *link)
+{
+	struct zended ended = {};
+	struct zjob *job, *next;
+	u32 una;
+
+	spin_lock(&link->lock);
+	if (!link->sk) {
+		spin_unlock(&link->lock);
+		return;
+	}
+	una = zlink_una(link);
+	list_for_each_entry_safe(job, next, &link->unacked, entry) {
+		if (before(una, job->end_seq))
+			zlink_end_locked(link, job, ZCP_STATE_CANCELLED, ECANCELED, una, &ended);
+		else
+			zlink_ack_locked(link, job, una, &ended);
+	}
+	list_for_each_entry_safe(job, next, &link->queue, entry) {
+		if (job != link->current_job)
+			zlink_end_locked(link, job, ZCP_STATE_CANCELLED, ECANCELED, una, &ended);
+	}
+	spin_unlock(&link->lock);
+	zended_put(&ended);
+}
+
+/**
  * zlink_end_job() - End one job, unless it has ended by now
  * @link: its link; the caller is its runner
  * @job: the job

@@ -33,7 +33,11 @@ static void zjob_let_go_files(struct zjob *job)
 		spin_lock(&job->link->lock);
 		job->segs[i].file = NULL;
 		spin_unlock(&job->link->lock);
-		fput(file);
+		/* Left to the kernel it would be closed by one thread for all of the system. */
+		if (current->flags & PF_KTHREAD)
+			__fput_sync(file);
+		else
+			fput(file);
 	}
 }
 

@@ -83,6 +83,8 @@ static int zlink_listen(struct zlink *link)
 	return link->wqh ? 0 : -EOPNOTSUPP;
 }
 
+static void zlink_end_work(struct work_struct *work);
+
 static int zlink_take_limits(struct zctx *ctx, u32 *limit)
 {
 	if (!zlimit_take(&ctx->nr_links, zcp_max_links)) {
@@ -152,6 +154,7 @@ int zlink_new(struct zctx *ctx, struct zcp_link *req, struct zlink **out)
 	INIT_LIST_HEAD(&link->unacked);
 	timer_setup(&link->later, zlink_later, 0);
 	zcp_hrtimer_setup(&link->timer, zlink_timer);
+	INIT_WORK(&link->end, zlink_end_work);
 	init_waitqueue_head(&link->idle);
 	atomic_set(&link->waiters, 0);
 	link->delay = 1;
@@ -205,6 +208,33 @@ void zlink_publish(struct zlink *link)
 	xa_store(&link->ctx->links, link->id, link, GFP_KERNEL_ACCOUNT);
 }
 
+/* Nobody waits for a worker's reference, so it need not linger. */
+static void zlink_end_work(struct work_struct *work)
+{
+	struct zlink *link = container_of(work, struct zlink, end);
+	struct socket *sock = link->sock;
+
+	if (file_count(sock->file) == 1 && READ_ONCE(sock->sk->sk_lingertime))
+		WRITE_ONCE(sock->sk->sk_lingertime, 1);
+	link->sock = NULL;
+	__fput_sync(sock->file);
+	zlink_put(link);
+}
+
+/* A worker would leave it to the one thread that does so for all of the system. */
+static void zlink_let_go_sock(struct zlink *link)
+{
+	struct socket *sock = link->sock;
+
+	if (current->flags & PF_KTHREAD) {
+		kref_get(&link->ref);
+		zrunq_queue_end(&link->end);
+	} else {
+		link->sock = NULL;
+		sockfd_put(sock);
+	}
+}
+
 /**
  * zlink_close() - Close a link that is ending
  * @link: the link; the caller is its runner
@@ -231,15 +261,10 @@ void zlink_close(struct zlink *link)
 	 * next acknowledgment, or by TCP's own timer. To flush would be to wait for who has
 	 * the socket's lock, and this may be close(2).
 	 */
-	if (current->flags & PF_KTHREAD && file_count(link->sock->file) == 1 &&
-	    READ_ONCE(link->sk->sk_lingertime))
-		WRITE_ONCE(link->sk->sk_lingertime, 1);
-
 	spin_lock(&link->lock);
 	link->sk = NULL;
 	spin_unlock(&link->lock);
-	sockfd_put(link->sock);
-	link->sock = NULL;
+	zlink_let_go_sock(link);
 
 	zlink_give_limits(ctx);
 	link->ctx = NULL;
@@ -274,7 +299,8 @@ int zlink_unlink(struct zlink *link, u32 *cancelled)
  *
  * A worker may be busy with the link inside a file system. It is waited for
  * only for a moment, so that a disk or server that does not answer cannot
- * hold up close(2); the worker then closes the link when it comes back.
+ * hold up close(2); the worker then closes the link when it comes back, and has
+ * nothing left but the job that it is busy with.
  */
 void zlink_abandon(struct zlink *link, unsigned long until)
 {
@@ -284,6 +310,7 @@ void zlink_abandon(struct zlink *link, unsigned long until)
 	set_bit(ZLINK_ENDING, &link->bits);
 	if (wait_event_killable_timeout(link->idle, zlink_try_run(link),
 					wait) <= 0) {
+		zlink_finish_others(link);
 		zlink_kick(link);
 		return;
 	}

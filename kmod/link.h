@@ -9,6 +9,7 @@
 #include <linux/spinlock.h>
 #include <linux/timer.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 #include <linux/zcp.h>
 
 struct zbatch;
@@ -37,7 +38,7 @@ enum {
  * @flags: ZCP_LINK_*
  * @ctx: its context, with a reference until closed
  * @net_cookie: the network namespace of the socket
- * @sock: the socket, with a reference to its file until closed
+ * @sock: the socket, with a reference to its file until closed, or until @end has run
  * @sk: @sock->sk; NULL when closed (changed under @lock)
  * @node: in the table of linked sockets, until closed
  * @lock: @queue, @unacked, @current_job, @nr_jobs, @inflight, @hole, the states
@@ -64,6 +65,7 @@ enum {
  * @later: calls for a worker when nothing else has; the safety net
  * @timer: calls for the next turn of a job that has a rate
  * @ready: in zctx.ready
+ * @end: lets go of the socket that a worker has closed the link of; holds a reference
  * @idle: waiters for ZLINK_RUNNING to be free
  * @waiters: calls that wait to be the runner; they go first
  * @delay: of the safety net, in jiffies
@@ -124,6 +126,7 @@ struct zlink {
 	struct timer_list later;
 	struct hrtimer timer;
 	struct llist_node ready;
+	struct work_struct end;
 	wait_queue_head_t idle;
 	atomic_t waiters;
 	unsigned long delay;
@@ -187,6 +190,7 @@ bool zlink_reap(struct zlink *link);
 bool zlink_end_job(struct zlink *link, struct zjob *job, u8 state, int error);
 void zlink_finish_all(struct zlink *link, u32 una, u8 state, int error,
 		      u32 *nr, u64 *bytes);
+void zlink_finish_others(struct zlink *link);
 int zlink_cancel_job(struct zlink *link, struct zjob *job, long timeout,
 		     u32 *cancelled);
 int zlink_cancel_all(struct zlink *link, u32 *cancelled, u64 *bytes);

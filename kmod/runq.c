@@ -43,6 +43,9 @@ struct zrunq_worker {
 
 static struct zrunq zrunq_cached, zrunq_io;
 
+/* What ends contexts that no process is there for, and may wait for file systems. */
+static struct workqueue_struct *zrunq_end;
+
 /* Links and idle workers of both queues, and zlink.runq. Taken last, in any context. */
 static DEFINE_SPINLOCK(zrunq_lock);
 
@@ -205,6 +208,15 @@ void zrunq_queue(struct work_struct *work)
 	queue_work(zrunq_cached.wq, work);
 }
 
+/**
+ * zrunq_queue_end() - Have a worker do what may wait for a disk or a server
+ * @work: what; however long it takes, no link waits for it
+ */
+void zrunq_queue_end(struct work_struct *work)
+{
+	queue_work(zrunq_end, work);
+}
+
 static int zrunq_setup(struct zrunq *rq, const char *name, unsigned int nr)
 {
 	unsigned int i;
@@ -242,12 +254,25 @@ int zrunq_init(void)
 		return ret;
 	ret = zrunq_setup(&zrunq_io, "zcp_io", ZRUNQ_IO_WORKERS);
 	if (ret)
-		zrunq_teardown(&zrunq_cached);
+		goto err_cached;
+	zrunq_end = alloc_workqueue("zcp_end", WQ_UNBOUND | WQ_FREEZABLE, 0);
+	if (!zrunq_end) {
+		ret = -ENOMEM;
+		goto err_io;
+	}
+	return 0;
+
+err_io:
+	zrunq_teardown(&zrunq_io);
+err_cached:
+	zrunq_teardown(&zrunq_cached);
 	return ret;
 }
 
 void zrunq_exit(void)
 {
+	/* What ends a context calls for workers. */
+	destroy_workqueue(zrunq_end);
 	/*
 	 * A worker that has ended a run just before another closed the link may
 	 * still be about to call for a worker of the other queue.

@@ -16,5 +16,6 @@ void zrunq_call(unsigned int nr);
 void zrunq_remove(struct zlink *link);
 bool zrunq_is_wanted(void);
 void zrunq_queue(struct work_struct *work);
+void zrunq_queue_end(struct work_struct *work);
 
 #endif /* ZCP_RUNQ_H */

@@ -81,33 +81,6 @@ FIXTURE_TEARDOWN(stuck)
 	EXPECT_EQ(0, zt_box_close(&self->box));
 }
 
-struct held {
-	uint32_t contexts;
-	uint32_t links;
-	uint32_t jobs;
-	uint64_t inflight;
-	uint32_t workers;
-};
-
-static void held_keep(const struct zn_msg *msg, void *arg)
-{
-	struct held *held = arg;
-
-	held->contexts = zn_u32(msg, ZCP_NL_A_STATS_CONTEXTS);
-	held->links = zn_u32(msg, ZCP_NL_A_STATS_LINKS);
-	held->jobs = zn_u32(msg, ZCP_NL_A_STATS_JOBS_ACTIVE);
-	held->inflight = zn_u64(msg, ZCP_NL_A_STATS_INFLIGHT);
-	held->workers = zn_u32(msg, ZCP_NL_A_STATS_WORKERS);
-}
-
-static struct held held_now(SELF *self)
-{
-	struct held held = {};
-
-	zt_need(!zn_get(&self->nl, ZCP_NL_CMD_STATS_GET, 0, 0, held_keep, &held));
-	return held;
-}
-
 /*
  * Waits until all that the file system has given is sent, and a worker is at what it
  * has not. On a slow machine one may have got no further for a while and go on later.
@@ -121,7 +94,8 @@ static void wait_stuck(SELF *self, uint64_t id)
 	while (seen < 2) {
 		zt_sleep_ms(ZT_WATCH / 8);
 		zt_need(!zt_status(self->ctx, id, &status));
-		if (status.bytes_sent == zf_first_held(&self->fs) && held_now(self).workers == 1)
+		if (status.bytes_sent == zf_first_held(&self->fs) &&
+		    zn_held(&self->nl).workers == 1)
 			seen++;
 		else
 			seen = 0;
@@ -242,17 +216,6 @@ TEST_F_TIMEOUT(stuck, cancel_can_be_killed, 240)
 	expect_stream(_metadata, self, event.bytes_sent);
 }
 
-/* Waits until a worker is at a read that is held, of a job that has sent nothing. */
-static void wait_first_read(SELF *self)
-{
-	unsigned int i;
-
-	zf_wait_held(&self->fs);
-	for (i = 0; i < ZT_PATIENCE * 10 && held_now(self).workers != 1; i++)
-		zt_sleep_ms(100);
-	zt_sleep_ms(ZT_WATCH / 4);
-}
-
 /* Who cancels by netlink has not waited long enough: the last push may end the job. */
 TEST_F_TIMEOUT(stuck, cancelled_in_the_last_push, 240)
 {
@@ -262,7 +225,8 @@ TEST_F_TIMEOUT(stuck, cancelled_in_the_last_push, 240)
 	zf_hold(&self->fs, 0);
 	zt_sink_start(&self->sink, self->conn.rx, 2 * LEN);
 	id = zt_submit_range(self->ctx, self->link, self->file, 0, 8192);
-	wait_first_read(self);
+	zf_wait_held(&self->fs);
+	zn_wait_workers(&self->nl, 1);
 	EXPECT_EQ(0, zn_get(&self->nl, ZCP_NL_CMD_JOB_CANCEL, ZCP_NL_A_JOB_ID, id, NULL, NULL));
 	EXPECT_FALSE(zt_readable(self->ctx, 0));
 	zf_release(&self->fs, 0);
@@ -323,44 +287,6 @@ TEST_F_TIMEOUT(stuck, queued_job_is_cancelled_at_once, 240)
 	EXPECT_EQ(ids[0], event.job);
 	EXPECT_EQ(ZCP_STATE_DONE, event.state);
 	expect_stream(_metadata, self, LEN);
-}
-
-/* The worker closes what its owner had to leave to it. */
-static void expect_nothing_held(struct __test_metadata *_metadata, SELF *self)
-{
-	struct held held;
-	int i;
-
-	for (i = 0; i < ZT_PATIENCE * 10; i++) {
-		held = held_now(self);
-		if (!held.contexts && !held.links && !held.jobs && !held.inflight)
-			break;
-		zt_sleep_ms(100);
-	}
-	EXPECT_EQ(0, held.contexts);
-	EXPECT_EQ(0, held.links);
-	EXPECT_EQ(0, held.jobs);
-	EXPECT_EQ(0, held.inflight);
-}
-
-TEST_F_TIMEOUT(stuck, close_does_not_wait, 240)
-{
-	struct held held;
-	uint64_t begin;
-
-	stuck_job(self);
-	begin = zt_now_ns();
-	close(self->ctx);
-	self->ctx = -1;
-	EXPECT_LT(zt_now_ns() - begin, SOON_NS);
-	EXPECT_EQ(self->box.refs, zt_refs());
-	held = held_now(self);
-	EXPECT_EQ(1, held.jobs);
-	zf_release(&self->fs, 0);
-	expect_nothing_held(_metadata, self);
-	zt_close(&self->conn);
-	zt_sink_join(&self->sink);
-	zt_sink_free(&self->sink);
 }
 
 static void *call_end(void *arg)
@@ -445,96 +371,6 @@ TEST_F_TIMEOUT(stuck, ends_beside_a_reader_that_waits, 240)
 		zt_close(&conn);
 	}
 	close(other);
-}
-
-TEST_F_TIMEOUT(stuck, killed_owner_does_not_wait, 240)
-{
-	int ready[2], status;
-	uint64_t begin;
-	pid_t pid;
-	char c;
-
-	zt_need(!pipe2(ready, O_CLOEXEC));
-	EXPECT_EQ(0, zt_unlink(self->ctx, self->link, NULL));
-	close(self->ctx);
-	self->ctx = -1;
-	zf_hold(&self->fs, HELD);
-	zt_sink_start(&self->sink, self->conn.rx, 2 * LEN);
-	pid = fork();
-	ASSERT_GE(pid, 0);
-	if (!pid) {
-		uint64_t id;
-
-		self->ctx = zt_open(0);
-		id = zt_submit_range(self->ctx, zt_link(self->ctx, self->conn.tx), self->file, 0,
-				     LEN);
-		zt_wait_stuck(self->ctx, id);
-		zt_need(write(ready[1], "x", 1) == 1);
-		for (;;)
-			pause();
-	}
-	zf_wait_held(&self->fs);
-	ASSERT_EQ(1, read(ready[0], &c, 1));
-	begin = zt_now_ns();
-	zt_need(!kill(pid, SIGKILL));
-	ASSERT_EQ(pid, waitpid(pid, &status, 0));
-	EXPECT_LT(zt_now_ns() - begin, SOON_NS);
-	close(ready[0]);
-	close(ready[1]);
-	zf_release(&self->fs, 0);
-	expect_nothing_held(_metadata, self);
-	zt_close(&self->conn);
-	zt_sink_join(&self->sink);
-	EXPECT_EQ(-1, zt_mismatch(self->sink.buf, self->sink.len, SEED, 0));
-	zt_sink_free(&self->sink);
-}
-
-/* A worker is at a job's first read, and has the context and its sockets to itself. */
-static void leave_to_worker(SELF *self, int sock)
-{
-	int ctx = zt_open(O_NONBLOCK);
-
-	zt_need(!posix_fadvise(self->file, 0, 0, POSIX_FADV_DONTNEED));
-	zf_hold(&self->fs, 0);
-	zt_submit_range(ctx, zt_link(ctx, sock), self->file, 0, 8192);
-	wait_first_read(self);
-	close(ctx);
-}
-
-/*
- * The last reference to a socket that lingers when it is closed. Other files that workers
- * let go of, those of later jobs, do not wait for its peer.
- */
-TEST_F_TIMEOUT(stuck, socket_that_lingers, 240)
-{
-	struct linger linger = { .l_onoff = 1, .l_linger = 100 };
-	static char data[LEN];
-	struct zt_conn conn;
-	uint64_t begin;
-	int ret;
-
-	close(self->ctx);
-	self->ctx = -1;
-	zt_connect_blocking(&conn);
-	zt_need(!setsockopt(conn.tx, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)));
-	leave_to_worker(self, conn.tx);
-	while (send(conn.tx, data, LEN, MSG_DONTWAIT) > 0)
-		;
-	close(conn.tx);
-	zf_release(&self->fs, 0);
-	expect_nothing_held(_metadata, self);
-	leave_to_worker(self, self->conn.tx);
-	close(self->file);
-	self->file = -1;
-	zf_release(&self->fs, 0);
-	begin = zt_now_ns();
-	expect_nothing_held(_metadata, self);
-	while ((ret = zf_unmount(&self->fs, 0)) == -EBUSY && zt_now_ns() - begin < SOON_NS)
-		zt_sleep_ms(100);
-	EXPECT_EQ(0, ret);
-	close(conn.rx);
-	self->mounted = false;
-	zn_close(&self->nl);
 }
 
 TEST_F_TIMEOUT(stuck, other_links_go_on, 240)

@@ -82,18 +82,53 @@ static struct fuse_attr zf_attr(const struct zf_fs *fs, uint64_t node)
 	};
 }
 
+static void zf_reply_write(struct zf_fs *fs, uint64_t unique, uint32_t opcode, uint32_t len)
+{
+	struct fuse_attr_out attr = { .attr_valid = VALID_SECONDS, .attr = zf_attr(fs, NODE_FILE) };
+	struct fuse_write_out written = { .size = len };
+
+	if (opcode == FUSE_WRITE)
+		zf_reply(fs, unique, 0, &written, sizeof(written));
+	else
+		zf_reply(fs, unique, 0, &attr, sizeof(attr));
+}
+
+/* The times, which come by FUSE_SETATTR, are written after the bytes. */
+static void zf_write(struct zf_fs *fs, const struct fuse_in_header *in)
+{
+	const struct fuse_write_in *arg = (const void *)(in + 1);
+	uint32_t len = in->opcode == FUSE_WRITE ? arg->size : 0;
+	bool hold;
+
+	pthread_mutex_lock(&fs->lock);
+	hold = fs->hold_writes;
+	if (hold) {
+		zt_need(fs->nr_held_writes < ZF_HELD);
+		fs->held_writes[fs->nr_held_writes].unique = in->unique;
+		fs->held_writes[fs->nr_held_writes].opcode = in->opcode;
+		fs->held_writes[fs->nr_held_writes].len = len;
+		fs->nr_held_writes++;
+		pthread_cond_broadcast(&fs->more);
+	}
+	pthread_mutex_unlock(&fs->lock);
+	if (!hold)
+		zf_reply_write(fs, in->unique, in->opcode, len);
+}
+
 /* False when the file system has ended. */
 static bool zf_answer(struct zf_fs *fs, const struct fuse_in_header *in)
 {
 	struct fuse_init_out init = {
 		.major = FUSE_KERNEL_VERSION, .minor = FUSE_KERNEL_MINOR_VERSION,
 		.max_write = ZT_PAGE, .max_background = ZF_HELD,
-		.max_readahead = 128 * ZT_KIB, .flags = FUSE_ASYNC_READ,
+		.max_readahead = 128 * ZT_KIB,
+		.flags = FUSE_ASYNC_READ | (fs->writeback ? FUSE_WRITEBACK_CACHE : 0),
 	};
 	struct fuse_entry_out entry = { .nodeid = NODE_FILE, .entry_valid = VALID_SECONDS,
 					.attr_valid = VALID_SECONDS };
 	struct fuse_attr_out attr = { .attr_valid = VALID_SECONDS };
-	struct fuse_open_out open = {};
+	/* A test that dies closes its files before its server's descriptor is. */
+	struct fuse_open_out open = { .open_flags = fs->writeback ? 0 : FOPEN_NOFLUSH };
 
 	switch (in->opcode) {
 	case FUSE_INIT:
@@ -113,6 +148,10 @@ static bool zf_answer(struct zf_fs *fs, const struct fuse_in_header *in)
 		break;
 	case FUSE_READ:
 		zf_read(fs, in);
+		break;
+	case FUSE_WRITE:
+	case FUSE_SETATTR:
+		zf_write(fs, in);
 		break;
 	case FUSE_FLUSH:
 	case FUSE_RELEASE:
@@ -150,7 +189,8 @@ static void *zf_main(void *arg)
 	return NULL;
 }
 
-int zf_mount(struct zf_fs *fs, const char *parent, uint64_t seed, uint64_t size)
+static int zf_mount_as(struct zf_fs *fs, const char *parent, uint64_t seed, uint64_t size,
+		       bool writeback)
 {
 	char options[100];
 	int ret;
@@ -159,6 +199,7 @@ int zf_mount(struct zf_fs *fs, const char *parent, uint64_t seed, uint64_t size)
 	snprintf(fs->dir, sizeof(fs->dir), "%s/fuse", parent);
 	fs->seed = seed;
 	fs->size = size;
+	fs->writeback = writeback;
 	fs->hold_from = UINT64_MAX;
 	pthread_mutex_init(&fs->lock, NULL);
 	pthread_cond_init(&fs->more, NULL);
@@ -177,6 +218,16 @@ int zf_mount(struct zf_fs *fs, const char *parent, uint64_t seed, uint64_t size)
 	return 0;
 }
 
+int zf_mount(struct zf_fs *fs, const char *parent, uint64_t seed, uint64_t size)
+{
+	return zf_mount_as(fs, parent, seed, size, false);
+}
+
+int zf_mount_writeback(struct zf_fs *fs, const char *parent, uint64_t seed, uint64_t size)
+{
+	return zf_mount_as(fs, parent, seed, size, true);
+}
+
 int zf_unmount(struct zf_fs *fs, int flags)
 {
 	if (umount2(fs->dir, flags))
@@ -186,15 +237,25 @@ int zf_unmount(struct zf_fs *fs, int flags)
 	return 0;
 }
 
-int zf_open(struct zf_fs *fs)
+static int zf_open_for(struct zf_fs *fs, int access)
 {
 	char path[104];
 	int fd;
 
 	snprintf(path, sizeof(path), "%s/file", fs->dir);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = open(path, access | O_CLOEXEC);
 	zt_need(fd >= 0);
 	return fd;
+}
+
+int zf_open(struct zf_fs *fs)
+{
+	return zf_open_for(fs, O_RDONLY);
+}
+
+int zf_open_to_write(struct zf_fs *fs)
+{
+	return zf_open_for(fs, O_WRONLY);
 }
 
 void zf_hold(struct zf_fs *fs, uint64_t from)
@@ -205,7 +266,8 @@ void zf_hold(struct zf_fs *fs, uint64_t from)
 	pthread_mutex_unlock(&fs->lock);
 }
 
-void zf_wait_held(struct zf_fs *fs)
+/* Waits until a number of those that are held is not 0. */
+static void zf_wait(struct zf_fs *fs, const unsigned int *nr, const char *what)
 {
 	struct timespec until;
 	int ret = 0;
@@ -213,11 +275,16 @@ void zf_wait_held(struct zf_fs *fs)
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += ZT_PATIENCE;
 	pthread_mutex_lock(&fs->lock);
-	while (!fs->nr_held && !ret)
+	while (!*nr && !ret)
 		ret = pthread_cond_timedwait(&fs->more, &fs->lock, &until);
 	pthread_mutex_unlock(&fs->lock);
 	if (ret)
-		zt_die("no read in %d seconds", ZT_PATIENCE);
+		zt_die("no %s in %d seconds", what, ZT_PATIENCE);
+}
+
+void zf_wait_held(struct zf_fs *fs)
+{
+	zf_wait(fs, &fs->nr_held, "read");
 }
 
 uint64_t zf_first_held(struct zf_fs *fs)
@@ -245,6 +312,31 @@ void zf_release(struct zf_fs *fs, int error)
 	for (i = 0; i < fs->nr_held; i++)
 		zf_reply_read(fs, fs->held[i].unique, fs->held[i].off, fs->held[i].len, error);
 	fs->nr_held = 0;
+	pthread_mutex_unlock(&fs->lock);
+}
+
+void zf_hold_writes(struct zf_fs *fs)
+{
+	pthread_mutex_lock(&fs->lock);
+	fs->hold_writes = true;
+	pthread_mutex_unlock(&fs->lock);
+}
+
+void zf_wait_held_write(struct zf_fs *fs)
+{
+	zf_wait(fs, &fs->nr_held_writes, "write");
+}
+
+void zf_release_writes(struct zf_fs *fs)
+{
+	unsigned int i;
+
+	pthread_mutex_lock(&fs->lock);
+	fs->hold_writes = false;
+	for (i = 0; i < fs->nr_held_writes; i++)
+		zf_reply_write(fs, fs->held_writes[i].unique, fs->held_writes[i].opcode,
+			       fs->held_writes[i].len);
+	fs->nr_held_writes = 0;
 	pthread_mutex_unlock(&fs->lock);
 }
 

@@ -220,3 +220,33 @@ void zn_keep_stats(const struct zn_msg *msg, void *arg)
 		n->value[i] = nla_len(msg->attrs[i]) == 8 ? zn_u64(msg, i) : zn_u32(msg, i);
 	}
 }
+
+static void zn_keep_held(const struct zn_msg *msg, void *arg)
+{
+	struct zn_held *held = arg;
+
+	held->contexts = zn_u32(msg, ZCP_NL_A_STATS_CONTEXTS);
+	held->links = zn_u32(msg, ZCP_NL_A_STATS_LINKS);
+	held->jobs = zn_u32(msg, ZCP_NL_A_STATS_JOBS_ACTIVE);
+	held->inflight = zn_u64(msg, ZCP_NL_A_STATS_INFLIGHT);
+	held->workers = zn_u32(msg, ZCP_NL_A_STATS_WORKERS);
+}
+
+struct zn_held zn_held(struct zn_sock *nl)
+{
+	struct zn_held held = {};
+
+	zt_need(!zn_get(nl, ZCP_NL_CMD_STATS_GET, 0, 0, zn_keep_held, &held));
+	return held;
+}
+
+void zn_wait_workers(struct zn_sock *nl, unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < ZT_PATIENCE * 10 && zn_held(nl).workers < nr; i++)
+		zt_sleep_ms(100);
+	if (i == ZT_PATIENCE * 10)
+		zt_die("%u workers at a turn, not %u", zn_held(nl).workers, nr);
+	zt_sleep_ms(ZT_WATCH / 4);
+}

@@ -76,6 +76,26 @@ struct zn_numbers {
 /* Those of statistics. @arg: a struct zn_numbers */
 void zn_keep_stats(const struct zn_msg *msg, void *arg);
 
+/**
+ * struct zn_held - What this network namespace has of the module
+ * @contexts: Contexts.
+ * @links: Links that are not closed.
+ * @jobs: Jobs that have not ended.
+ * @inflight: Bytes that are sent and not acknowledged.
+ * @workers: Workers that take a turn now, of all namespaces.
+ */
+struct zn_held {
+	uint32_t contexts;
+	uint32_t links;
+	uint32_t jobs;
+	uint64_t inflight;
+	uint32_t workers;
+};
+
+struct zn_held zn_held(struct zn_sock *nl);
+/* Waits until so many workers are at a turn, and a moment more. */
+void zn_wait_workers(struct zn_sock *nl, unsigned int nr);
+
 /* Attributes, 0 when they are not there. */
 uint64_t zn_u64(const struct zn_msg *msg, int attr);
 uint32_t zn_u32(const struct zn_msg *msg, int attr);

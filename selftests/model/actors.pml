@@ -2,7 +2,7 @@
 /* Who acts: system calls, workers, timers, TCP; and who judges. */
 
 active proctype engine() {
-	bool t_flag, t_idle, t_now, t_space, t_wait, t_ended, t_ack;
+	bool t_flag, t_idle, t_disk, t_now, t_space, t_wait, t_ended, t_ack;
 	byte t_job = NOBODY, t_una, t_set;
 	mtype t_res = NONE;
 
@@ -91,7 +91,7 @@ inline wake_and_unlock() {
 
 /* The peer, and TCP on this side. */
 active proctype tcp() {
-	bool w_kick, w_acked, w_flag, t_idle, stalled;
+	bool w_kick, w_acked, w_flag, t_idle, t_disk, stalled;
 
 end:	do
 	:: d_step {
@@ -137,7 +137,7 @@ end:	do
 
 /* The timers that may be relied upon. */
 active proctype clock() {
-	bool t_idle;
+	bool t_idle, t_disk;
 
 end:	do
 	:: atomic {

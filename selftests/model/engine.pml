@@ -6,7 +6,7 @@ mtype = { PUSH_SENT, PUSH_BLOCKED, PUSH_PACED, PUSH_QUOTA, PUSH_IO, PUSH_NOMEM, 
 
 /* What a process that ends jobs or takes a link's run keeps to itself. */
 #define LOCALS							\
-	bool got, t_flag, t_again, t_idle, t_listed, t_ended;		\
+	bool got, t_flag, t_again, t_idle, t_disk, t_listed, t_ended;	\
 	byte t_job = NOBODY, t_una, t_set
 
 inline zlink_una(u) {
@@ -35,6 +35,7 @@ inline zlink_end_locked(j, how) {
 	assert(job[j].events == 0);
 	assert(how != DONE || !ACKED_ONLY(j) ||
 	       (job[j].sent == LENGTH(j) && job[j].end_seq <= real_una && !job[j].astray));
+	io = io && current_job != j;
 	current_job = (current_job == j -> NOBODY : current_job);
 	t_set = t_set | (1 << j);
 	job[j].state = how;
@@ -112,6 +113,32 @@ inline zlink_finish_all(how) {
 	zended_put()
 }
 
+/* With zlink.lock; whose runner may have closed the link by now. */
+inline zlink_finish_others() {
+	d_step {
+		use_link();
+		k = (link_sk -> 0 : NR_JOBS);
+		t_una = (broken -> final_una : una);
+		do
+		:: k < NR_JOBS ->
+			if
+			:: job[k].state == SENT && job[k].end_seq <= t_una ->
+				zlink_end_locked(k, DONE)
+			:: (job[k].state == SENT && job[k].end_seq > t_una) ||
+			   (IN_QUEUE(k) && (k != current_job || BUG == BUG_OTHERS)) ->
+				zlink_end_locked(k, CANCELLED)
+			:: else
+			fi;
+			k++
+		:: else ->
+			break
+		od;
+		k = 0;
+		t_una = 0
+	};
+	zended_put()
+}
+
 inline zlink_end_job(j, how) {
 	d_step {
 		use_job(j);
@@ -151,8 +178,7 @@ inline zlink_begin() {
 		if
 		:: t_job < NR_JOBS ->
 			job[t_job].state = RUNNING;
-			current_job = t_job;
-			io = io && job[t_job].io
+			current_job = t_job
 		:: else ->
 			t_job = NOBODY
 		fi
@@ -247,6 +273,7 @@ inline zlink_job_sent() {
 		d_step {
 			assert(!FINAL(t_job));
 			job[t_job].state = SENT;
+			io = false;
 			current_job = NOBODY
 		}
 	:: else ->
@@ -310,7 +337,10 @@ inline zlink_arm() {
 /* Of the process engine. */
 inline take_turn() {
 	d_step {
-		zrunq_remove()
+		if
+		:: engine_reads || !io -> zrunq_remove()
+		:: else
+		fi
 	};
 #if BUG != BUG_NOTE_LATE
 	again = false;

@@ -79,6 +79,8 @@ inline zlink_abandon(who) {
 	idle_on[who] = false;
 	if
 	:: got -> close_and_end_run()
-	:: else -> zlink_kick()
+	:: else ->
+		zlink_finish_others();
+		zlink_kick()
 	fi
 }

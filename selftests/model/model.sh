@@ -50,6 +50,7 @@ defects=(
 	"WAIT_ENTRY|-DJOBS=1 -DRELEASE=1"
 	"EXIT|-DJOBS=1 -DRELEASE=1 -DCOLD=0 -DQUOTA=1"
 	"NOTE_LATE|-DJOBS=2"
+	"OTHERS|-DJOBS=1 -DRELEASE=1 -DCOLD=0 -DQUOTA=1"
 )
 
 # In the current directory: search OPTION...

@@ -2,15 +2,15 @@
 /* kmod/runner.c: who takes the link's next turn, and what calls for one. */
 
 /* kmod/runq.c; in a step. Its link is the only one. */
-inline zrunq_add() {
+inline zrunq_add(disk) {
 	use_link();
 	if
-	:: called && called_io == io
+	:: called && called_io == disk
 	:: else ->
-		assert(io -> !wq_io_gone : !wq_gone);
+		assert(disk -> !wq_io_gone : !wq_gone);
 		link_ref = link_ref + (called || BUG == BUG_CALL_REF -> 0 : 1);
 		called = true;
-		called_io = io
+		called_io = disk
 	fi
 }
 
@@ -25,25 +25,36 @@ inline zrunq_remove() {
 }
 
 inline zlink_kick() {
-#if BUG != BUG_KICK
+#if BUG == BUG_KICK
+	t_idle = !running;
+	again = true;
+#else
 	again = true;
 	d_step {
 		use_link();
+#if COLD == 255
 		if
-		:: !running -> zrunq_add()
+		:: !running -> zrunq_add(io)
 		:: else
 		fi
-	}
 #else
-	t_idle = !running;
-	again = true;
+		/* Which queue it is for was looked at before the lock was taken. */
+		t_idle = !running;
+		t_disk = io
+#endif
+	};
+#endif
+#if BUG == BUG_KICK || COLD != 255
 	d_step {
 		if
-		:: t_idle -> zrunq_add()
+		:: t_idle -> zrunq_add(t_disk)
 		:: else
 		fi;
-		t_idle = false
+		t_idle = false;
+		t_disk = false
 	}
+#else
+	skip
 #endif
 }
 

@@ -25,6 +25,7 @@
 #define BUG_WAIT_ENTRY		17	/* zlink_close() lets the socket go first */
 #define BUG_EXIT		18	/* zrunq_exit() does not flush */
 #define BUG_NOTE_LATE		19	/* zlink_turn() takes the note away when it ends */
+#define BUG_OTHERS		20	/* zlink_finish_others() ends what the runner is at, too */
 
 #define NR_JOBS		2
 #define NOBODY		255
