@@ -229,7 +229,7 @@ static void zlink_end_locked(struct zlink *link, struct zjob *job, u8 state,
 		WRITE_ONCE(link->hole, job->id);
 	list_del_init(&job->entry);
 	if (link->current_job == job)
-		link->current_job = NULL;
+		zlink_no_current(link);
 	link->nr_jobs--;
 	if (ended->first)
 		ended->last->ended_next = job;

@@ -40,8 +40,6 @@ static struct zjob *zlink_begin(struct zlink *link)
 	if (job) {
 		WRITE_ONCE(job->state, ZCP_STATE_RUNNING);
 		link->current_job = job;
-		if (!job->io)
-			clear_bit(ZLINK_IO, &link->bits);
 	}
 	spin_unlock(&link->lock);
 	if (begins)
@@ -62,7 +60,7 @@ static void zlink_job_sent(struct zlink *link, struct zjob *job)
 	spin_lock(&link->lock);
 	WRITE_ONCE(job->state, ZCP_STATE_SENT);
 	list_move_tail(&job->entry, &link->unacked);
-	link->current_job = NULL;
+	zlink_no_current(link);
 	cancel = job->cancel;
 	/* From here on anyone may end it, and who reads its event free it. */
 	if (cancel)
@@ -244,7 +242,8 @@ static void zlink_turn(struct zlink *link, bool may_read, s64 *budget,
 	u32 nr = 0;
 
 	/* What called for a turn gets this one; what calls from here on, the next. */
-	zrunq_remove(link);
+	if (may_read || !test_bit(ZLINK_IO, &link->bits))
+		zrunq_remove(link);
 	clear_bit(ZLINK_AGAIN, &link->bits);
 	clear_bit(ZLINK_WANT_SPACE, &link->bits);
 	clear_bit(ZLINK_WANT_ACK, &link->bits);

@@ -26,7 +26,7 @@ enum {
 	ZLINK_BROKEN,		/* the connection has ended; never taken back */
 	ZLINK_WANT_SPACE,	/* the runner waits for room in the send queue */
 	ZLINK_WANT_ACK,		/* the runner waits for @ack_seq */
-	ZLINK_IO,		/* the next turn may wait for the disk */
+	ZLINK_IO,		/* the current job needs the disk: the next turn may wait */
 	ZLINK_NOCACHE,		/* has had jobs that leave no trace in the page cache */
 	ZLINK_READY,		/* in zctx.ready, or on its way there */
 };
@@ -131,6 +131,13 @@ struct zlink {
 	atomic_t waiters;
 	unsigned long delay;
 };
+
+/* There is no current job; the next one may not need the disk. Under zlink.lock. */
+static inline void zlink_no_current(struct zlink *link)
+{
+	link->current_job = NULL;
+	clear_bit(ZLINK_IO, &link->bits);
+}
 
 /*
  * Bytes that a submission, or a look at a context, pushes by itself: some dozens of
