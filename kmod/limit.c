@@ -99,6 +99,8 @@ struct zuser *zuser_get(kuid_t uid)
 	if (!fresh)
 		return NULL;
 	fresh->uid = uid;
+	zshare_init(&fresh->cached);
+	zshare_init(&fresh->io);
 
 	spin_lock(&zuser_lock);
 	user = zuser_find(uid);
@@ -115,7 +117,21 @@ struct zuser *zuser_get(kuid_t uid)
 }
 
 /**
- * zuser_put() - Give back a reference of zuser_get()
+ * zuser_hold() - Take another reference
+ * @user: the record; the caller has one
+ *
+ * Return: the record.
+ */
+struct zuser *zuser_hold(struct zuser *user)
+{
+	spin_lock(&zuser_lock);
+	user->refs++;
+	spin_unlock(&zuser_lock);
+	return user;
+}
+
+/**
+ * zuser_put() - Give back a reference
  * @user: the record
  */
 void zuser_put(struct zuser *user)

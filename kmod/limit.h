@@ -11,6 +11,8 @@
 #include <linux/uidgid.h>
 #include <linux/zcp.h>
 
+#include "runq.h"
+
 #define ZCP_MAX_INLINE	(64 * 1024)	/* inline bytes of a job: ABI, fixed */
 
 extern unsigned int zcp_max_links;
@@ -30,13 +32,16 @@ extern unsigned int zcp_tight_ms;
 /**
  * struct zuser - What one user holds, in all contexts
  * @node: in the table of users
- * @refs: contexts of this user; under the table's lock
+ * @refs: contexts of this user, and links; under the table's lock
  * @uid: the user
  * @links: links
  * @jobs: jobs, those with unread events included
  * @inflight: bytes of jobs that were sent and are not known to be acked
+ * @cached: his links that wait for a worker
+ * @io: and those that wait for one that may wait for a disk
  *
- * Made by the first context that a user opens, freed with the last. A context
+ * Made by the first context that a user opens, freed with the last, or with the last
+ * link if somebody still has that. A context
  * belongs to the user who opened it, whoever uses it later.
  */
 struct zuser {
@@ -46,9 +51,12 @@ struct zuser {
 	atomic_t links;
 	atomic_t jobs;
 	atomic64_t inflight;
+	struct zshare cached;
+	struct zshare io;
 };
 
 struct zuser *zuser_get(kuid_t uid);
+struct zuser *zuser_hold(struct zuser *user);
 void zuser_put(struct zuser *user);
 
 /**

@@ -47,7 +47,10 @@ static void zlink_yield_sock(struct zlink *link)
 
 static void zlink_free(struct kref *ref)
 {
-	kmem_cache_free(zslab_link, container_of(ref, struct zlink, ref));
+	struct zlink *link = container_of(ref, struct zlink, ref);
+
+	zuser_put(link->user);
+	kmem_cache_free(zslab_link, link);
 	zslab_account(-(long)sizeof(struct zlink));
 }
 
@@ -146,6 +149,7 @@ int zlink_new(struct zctx *ctx, struct zcp_link *req, struct zlink **out)
 	kref_init(&link->ref);
 	link->flags = req->flags;
 	link->ctx = ctx;
+	link->user = zuser_hold(ctx->user);
 	link->sock = sock;
 	link->sk = sock->sk;
 	link->net_cookie = sock_net(sock->sk)->net_cookie;

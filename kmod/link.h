@@ -16,6 +16,7 @@ struct zbatch;
 struct zctx;
 struct zjob;
 struct zrunq;
+struct zuser;
 
 /* Bits of zlink.bits */
 enum {
@@ -37,6 +38,7 @@ enum {
  * @id: in its context
  * @flags: ZCP_LINK_*
  * @ctx: its context, with a reference until closed
+ * @user: the context's, with a reference
  * @net_cookie: the network namespace of the socket
  * @sock: the socket, with a reference to its file until closed, or until @end has run
  * @sk: @sock->sk; NULL when closed (changed under @lock)
@@ -62,6 +64,7 @@ enum {
  * @wait: our entry in it
  * @runq: where it waits for a worker's turn, or NULL; under the lock of run queues
  * @called: its place there
+ * @quiet: no worker was called for it; as @runq
  * @later: calls for a worker when nothing else has; the safety net
  * @timer: calls for the next turn of a job that has a rate
  * @ready: in zctx.ready
@@ -98,6 +101,7 @@ struct zlink {
 	u32 id;
 	u32 flags;
 	struct zctx *ctx;
+	struct zuser *user;
 	u64 net_cookie;
 	struct socket *sock;
 	struct sock *sk;
@@ -123,6 +127,7 @@ struct zlink {
 	wait_queue_entry_t wait;
 	struct zrunq *runq;
 	struct list_head called;
+	bool quiet;
 	struct timer_list later;
 	struct hrtimer timer;
 	struct llist_node ready;

@@ -1,35 +1,41 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Run queues: links that wait for a worker's turn, the one that has waited longest
- * first. A workqueue alone does not keep that order: it has a pool of workers for
- * each group of CPUs that share a cache, and serves the pools in turn, so that
- * links in the shorter one had twice the turns of the others.
+ * Run queues: links that wait for a worker's turn. Users take turns, and of a user's
+ * links the one that has waited longest is first. A workqueue alone does not keep that
+ * order: it has a pool of workers for each group of CPUs that share a cache, and serves
+ * the pools in turn, so that links in the shorter one had twice the turns of the others.
  *
- * A worker that has work takes links from the queue until it is empty. Turns that
+ * A worker that has work takes links from the queue until there are none. Turns that
  * may wait for a disk have a queue of their own, since they must not take the
- * workers of those that only move cached pages.
+ * workers of those that only move cached pages. A turn may wait for as long as a
+ * file system, or who has a socket's lock, likes: so a user has half of the workers at
+ * most, and no user can stop the links of all others.
  */
 #include <linux/list.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
+#include "limit.h"
 #include "link.h"
 #include "runq.h"
 
-#define ZRUNQ_IO_WORKERS	128
+#define ZRUNQ_IO_TURNS		128	/* of a user, at a time */
 /* Turns of a worker before the workqueue may stop or move it. */
 #define ZRUNQ_TURNS		16
 
 /**
  * struct zrunq - A run queue
- * @links: through zlink.called, each with a reference
+ * @shares: of users who have links that wait, and may have another turn now; through
+ *	zshare.entry, in their order
+ * @most: turns of a user that are taken at a time
  * @idle: workers that have not been called, through zrunq_worker.idle
  * @wq: where they run
  * @workers: all of them
  */
 struct zrunq {
-	struct list_head links;
+	struct list_head shares;
+	unsigned int most;
 	struct list_head idle;
 	struct workqueue_struct *wq;
 	struct zrunq_worker *workers;
@@ -46,7 +52,7 @@ static struct zrunq zrunq_cached, zrunq_io;
 /* What ends contexts that no process is there for, and may wait for file systems. */
 static struct workqueue_struct *zrunq_end;
 
-/* Links and idle workers of both queues, and zlink.runq. Taken last, in any context. */
+/* All of both queues, the shares, and zlink.runq. Taken last, in any context. */
 static DEFINE_SPINLOCK(zrunq_lock);
 
 /* Links in both. */
@@ -55,24 +61,76 @@ static unsigned int zrunq_links;
 /* Workers that take a turn now. */
 atomic_t zrunq_active = ATOMIC_INIT(0);
 
+/**
+ * zshare_init() - A user without links
+ * @share: his part of a run queue
+ */
+void zshare_init(struct zshare *share)
+{
+	INIT_LIST_HEAD(&share->links);
+	INIT_LIST_HEAD(&share->entry);
+}
+
+static struct zshare *zshare_of(const struct zrunq *rq, struct zlink *link)
+{
+	return rq == &zrunq_io ? &link->user->io : &link->user->cached;
+}
+
+/* Behind the other users, when there is something to do and a turn to have. */
+static void zshare_enlist(struct zrunq *rq, struct zshare *share)
+{
+	lockdep_assert_held(&zrunq_lock);
+	if (list_empty(&share->entry) && !list_empty(&share->links) &&
+	    share->turns < rq->most)
+		list_add_tail(&share->entry, &rq->shares);
+}
+
+/* Take a link out of the queue that it waits in; its reference is the caller's. */
+static void zrunq_take(struct zlink *link)
+{
+	struct zshare *share = zshare_of(link->runq, link);
+
+	lockdep_assert_held(&zrunq_lock);
+	list_del(&link->called);
+	if (list_empty(&share->links))
+		list_del_init(&share->entry);
+	WRITE_ONCE(link->runq, NULL);
+	WRITE_ONCE(zrunq_links, zrunq_links - 1);
+}
+
 /* The next link, with the queue's reference; without one the worker is idle. */
 static struct zlink *zrunq_next(struct zrunq_worker *worker)
 {
 	struct zrunq *rq = worker->rq;
-	struct zlink *link;
+	struct zlink *link = NULL;
+	struct zshare *share;
 	unsigned long flags;
 
 	spin_lock_irqsave(&zrunq_lock, flags);
-	link = list_first_entry_or_null(&rq->links, struct zlink, called);
-	if (link) {
-		list_del(&link->called);
-		WRITE_ONCE(link->runq, NULL);
-		WRITE_ONCE(zrunq_links, zrunq_links - 1);
+	share = list_first_entry_or_null(&rq->shares, struct zshare, entry);
+	if (share) {
+		link = list_first_entry(&share->links, struct zlink, called);
+		zrunq_take(link);
+		share->turns++;
+		list_del_init(&share->entry);
+		zshare_enlist(rq, share);
 	} else {
 		list_add(&worker->idle, &rq->idle);
 	}
 	spin_unlock_irqrestore(&zrunq_lock, flags);
 	return link;
+}
+
+/* A turn is over; the caller looks for the next one. */
+static void zrunq_end_turn(struct zrunq *rq, struct zlink *link)
+{
+	struct zshare *share = zshare_of(rq, link);
+	unsigned long flags;
+
+	spin_lock_irqsave(&zrunq_lock, flags);
+	share->turns--;
+	zshare_enlist(rq, share);
+	spin_unlock_irqrestore(&zrunq_lock, flags);
 }
 
 static void zrunq_work(struct work_struct *work)
@@ -90,6 +148,7 @@ static void zrunq_work(struct work_struct *work)
 		atomic_inc(&zrunq_active);
 		zlink_take_turn(link, rq == &zrunq_io);
 		atomic_dec(&zrunq_active);
+		zrunq_end_turn(rq, link);
 		zlink_put(link);
 		cond_resched();
 	}
@@ -113,26 +172,34 @@ static struct zrunq_worker *zrunq_take_idle(struct zrunq *rq)
  * @link: the link; the caller has a reference, or stands in its callback
  * @call: call a worker, if one is idle; else zrunq_call() is to follow
  *
- * A link that waits already keeps its place, unless it needs the disk by now.
+ * A link that waits already keeps its place, unless it needs the disk by now. One that
+ * was added without a call has that made up for by the first that makes one: what calls
+ * for all may be long in coming.
  */
 void zrunq_add(struct zlink *link, bool call)
 {
 	struct zrunq *rq = test_bit(ZLINK_IO, &link->bits) ? &zrunq_io :
 							    &zrunq_cached;
 	struct zrunq_worker *worker = NULL;
+	struct zshare *share = zshare_of(rq, link);
 	unsigned long flags;
 
 	spin_lock_irqsave(&zrunq_lock, flags);
 	if (link->runq != rq) {
-		if (link->runq) {
-			list_del(&link->called);
-		} else {
+		if (link->runq)
+			zrunq_take(link);
+		else
 			kref_get(&link->ref);
-			WRITE_ONCE(zrunq_links, zrunq_links + 1);
-		}
-		list_add_tail(&link->called, &rq->links);
+		list_add_tail(&link->called, &share->links);
 		WRITE_ONCE(link->runq, rq);
-		if (call)
+		WRITE_ONCE(zrunq_links, zrunq_links + 1);
+		link->quiet = true;
+		zshare_enlist(rq, share);
+	}
+	if (call && link->quiet) {
+		link->quiet = false;
+		/* Else all of the user's turns are taken: who ends one takes the next. */
+		if (!list_empty(&share->entry))
 			worker = zrunq_take_idle(rq);
 	}
 	spin_unlock_irqrestore(&zrunq_lock, flags);
@@ -146,7 +213,7 @@ static bool zrunq_call_one(struct zrunq *rq)
 	unsigned long flags;
 
 	spin_lock_irqsave(&zrunq_lock, flags);
-	if (!list_empty(&rq->links))
+	if (!list_empty(&rq->shares))
 		worker = zrunq_take_idle(rq);
 	spin_unlock_irqrestore(&zrunq_lock, flags);
 	if (worker)
@@ -156,15 +223,15 @@ static bool zrunq_call_one(struct zrunq *rq)
 
 /**
  * zrunq_call() - Call workers for links that were added without
- * @nr: how many links
+ * @nr: how many links, all of a user
  */
 void zrunq_call(unsigned int nr)
 {
 	unsigned int i;
 
-	for (i = 0; i < nr && zrunq_call_one(&zrunq_cached); i++)
+	for (i = 0; i < min(nr, zrunq_cached.most) && zrunq_call_one(&zrunq_cached); i++)
 		;
-	for (i = 0; i < nr && zrunq_call_one(&zrunq_io); i++)
+	for (i = 0; i < min(nr, zrunq_io.most) && zrunq_call_one(&zrunq_io); i++)
 		;
 }
 
@@ -181,11 +248,8 @@ void zrunq_remove(struct zlink *link)
 		return;
 	spin_lock_irqsave(&zrunq_lock, flags);
 	was = link->runq;
-	if (was) {
-		list_del(&link->called);
-		WRITE_ONCE(link->runq, NULL);
-		WRITE_ONCE(zrunq_links, zrunq_links - 1);
-	}
+	if (was)
+		zrunq_take(link);
 	spin_unlock_irqrestore(&zrunq_lock, flags);
 	if (was)
 		zlink_put(link);
@@ -217,12 +281,14 @@ void zrunq_queue_end(struct work_struct *work)
 	queue_work(zrunq_end, work);
 }
 
-static int zrunq_setup(struct zrunq *rq, const char *name, unsigned int nr)
+/* With as many workers as two users can have at a time. */
+static int zrunq_setup(struct zrunq *rq, const char *name, unsigned int most)
 {
-	unsigned int i;
+	unsigned int i, nr = 2 * most;
 
-	INIT_LIST_HEAD(&rq->links);
+	INIT_LIST_HEAD(&rq->shares);
 	INIT_LIST_HEAD(&rq->idle);
+	rq->most = most;
 	rq->workers = kcalloc(nr, sizeof(*rq->workers), GFP_KERNEL);
 	if (!rq->workers)
 		return -ENOMEM;
@@ -252,7 +318,7 @@ int zrunq_init(void)
 
 	if (ret)
 		return ret;
-	ret = zrunq_setup(&zrunq_io, "zcp_io", ZRUNQ_IO_WORKERS);
+	ret = zrunq_setup(&zrunq_io, "zcp_io", ZRUNQ_IO_TURNS);
 	if (ret)
 		goto err_cached;
 	zrunq_end = alloc_workqueue("zcp_end", WQ_UNBOUND | WQ_FREEZABLE, 0);

@@ -3,12 +3,28 @@
 #define ZCP_RUNQ_H
 
 #include <linux/atomic.h>
+#include <linux/list.h>
 #include <linux/workqueue.h>
 
 struct zlink;
 
+/**
+ * struct zshare - A user's part of a run queue
+ * @links: that wait, through zlink.called, each with a reference; the oldest first
+ * @entry: among those of the users who may have another turn
+ * @turns: that workers take for him now
+ *
+ * Under the lock of the run queues. Lives in struct zuser, which each link holds.
+ */
+struct zshare {
+	struct list_head links;
+	struct list_head entry;
+	unsigned int turns;
+};
+
 extern atomic_t zrunq_active;
 
+void zshare_init(struct zshare *share);
 int zrunq_init(void);
 void zrunq_exit(void);
 void zrunq_add(struct zlink *link, bool call);
