@@ -205,6 +205,8 @@ static void *submit_empty(void *arg)
 /* Who happens to be the runner does not go on for as long as others bring jobs. */
 TEST_F_TIMEOUT(race, nobody_is_kept, 120)
 {
+	/* Jobs of so many segments take 16 KiB each. */
+	uint64_t max_jobs = zt_parameter("max_jobs", 4096);
 	pthread_t threads[3], collector;
 	uint64_t *longest;
 	int i;
@@ -221,6 +223,7 @@ TEST_F_TIMEOUT(race, nobody_is_kept, 120)
 			TH_LOG("one call took %llu ms", (unsigned long long)*longest / 1000000);
 	}
 	zt_need(!pthread_join(collector, NULL));
+	zt_parameter("max_jobs", max_jobs);
 	ASSERT_EQ(0, zt_unlink(self->ctx, self->link, NULL));
 }
 
