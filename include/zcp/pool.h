@@ -238,8 +238,9 @@ ZCP_API int zcp_pool_get_stats(struct zcp_pool *pool, struct zcp_pool_stats *sta
  *	in microseconds, 0 to 1,000,000; 0: not at all. See below. Since 0.8.
  *
  * With @linger_us messages of a link leave together, by one system call: when
- * 2 MiB, half of @window or 48 buffers have come together, by zcp_msg_flush() or
- * zcp_msg_wait(),
+ * 2 MiB, half of @window or 48 buffers have come together (zcp_info.max_segments
+ * less 16 where that is below 64, and no message waits for another where it is
+ * 16 or less), by zcp_msg_flush() or zcp_msg_wait(),
  * or else by a thread that the messenger has for that, when the first of them has
  * waited for half of the time at least and all of it at most (and until the
  * thread runs). It blocks all signals. What goes wrong then is what the next call
@@ -429,7 +430,8 @@ ZCP_API int zcp_msg_flush(struct zcp_msg_link *link);
  *
  * Return: 0 when nothing is kept and every job has been acknowledged; -EAGAIN when
  * the time is over, and jobs are open or something could not leave; -EINTR; the
- * -errno of the first job that failed.
+ * -errno of the first job that failed, or of a call that had found the connection
+ * ended before.
  * Since: 0.3
  */
 ZCP_API int zcp_msg_wait(struct zcp_msg_link *link, int timeout_ms);

@@ -73,7 +73,7 @@ struct zcp_msg_link {
 
 	/* Of the events: written under zcp_msg.lock, read without. */
 	uint64_t open, unacked;
-	int error;
+	int error; /* atomic: the first one, of an event or of who sends */
 
 	/* Who sends holds it, also while it waits: that is the order of messages. */
 	pthread_mutex_t lock;
@@ -150,6 +150,15 @@ static inline uint64_t link_unacked(const struct zcp_msg_link *link)
 static inline int link_error(const struct zcp_msg_link *link)
 {
 	return __atomic_load_n(&link->error, __ATOMIC_RELAXED);
+}
+
+/* Only the first one counts. */
+static inline void link_fail(struct zcp_msg_link *link, int error)
+{
+	int none = 0;
+
+	__atomic_compare_exchange_n(&link->error, &none, error, false, __ATOMIC_RELAXED,
+				    __ATOMIC_RELAXED);
 }
 
 #endif /* LIBZCP_MSG_H */

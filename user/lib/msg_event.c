@@ -94,9 +94,7 @@ static void end(struct zcp_msg *msg, const struct zcp_event *event)
 
 	if (event->state != ZCP_STATE_DONE) {
 		msg->failed++;
-		if (!link->error)
-			__atomic_store_n(&link->error, event->error ? (int)event->error : EIO,
-					 __ATOMIC_RELAXED);
+		link_fail(link, event->error ? (int)event->error : EIO);
 	}
 	for (uint32_t i = 0; i < f->nr; i++)
 		pool_back(msg->pool, f->buf[i], renew);
@@ -260,6 +258,9 @@ int msg_wait_link(struct zcp_msg_link *link, int timeout_ms)
 	while (link->open && ret >= 0) {
 		ret = wait_locked(msg, left);
 		if (!left && !ret)
+			break;
+		/* Events of other links may go on coming. */
+		if (deadline >= 0 && now_ms() > deadline)
 			break;
 		left = msg_left(deadline);
 	}

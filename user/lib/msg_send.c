@@ -218,11 +218,12 @@ static int send_rest(struct zcp_msg_link *link, const uint8_t *data, size_t len)
 	}
 }
 
+/* Returns the first error of the link, which may be another one. */
 static int broken(struct zcp_msg_link *link, int error)
 {
-	__atomic_store_n(&link->error, error, __ATOMIC_RELAXED);
+	link_fail(link, error);
 	msg_gathered_drop(link);
-	return -error;
+	return -link_error(link);
 }
 
 /* Submits what was gathered as one job: 0, or -errno and it still is gathered. */

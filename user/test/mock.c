@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A stand-in for /dev/zcp, preloaded into a program under test: open(2),
- * ioctl(2) and close(2) of that path are answered here, by a small and slow
+ * ioctl(2), read(2) and close(2) of that path are answered here, by a small and slow
  * engine (mock_engine.c) that reads and sends with system calls. Events go through a real
  * pipe, so read(2), poll(2) and epoll work on it.
  *
@@ -161,10 +161,30 @@ EXPORT int ioctl(int fd, unsigned long cmd, ...)
 	}
 	error = mock_command(ctx, cmd, arg);
 	pthread_mutex_unlock(&mock_lock);
+	while (cmd == ZCP_IOC_SUBMIT && __atomic_load_n(&mock_hold, __ATOMIC_ACQUIRE)) {
+		__atomic_store_n(&mock_held, true, __ATOMIC_RELEASE);
+		usleep(1000);
+	}
 	if (!error)
 		return 0;
 	errno = -error;
 	return -1;
+}
+
+EXPORT ssize_t read(int fd, void *buf, size_t len)
+{
+	long ms = __atomic_load_n(&mock_read_ms, __ATOMIC_RELAXED);
+	struct ctx *ctx = find_ctx(fd);
+	ssize_t n;
+
+	if (!ctx)
+		return syscall(SYS_read, fd, buf, len);
+	if (ms)
+		usleep(ms * 1000);
+	pthread_mutex_lock(&mock_lock);
+	n = mock_read(ctx, buf, len);
+	pthread_mutex_unlock(&mock_lock);
+	return n;
 }
 
 static void close_ctx(struct ctx *ctx)

@@ -7,6 +7,8 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
 
 #include <linux/zcp.h>
 
@@ -26,6 +28,8 @@ struct job {
 struct link {
 	int sock;
 	bool used;
+	uint32_t flags;
+	uint64_t hole; /* the job that ended part way, until its event is read */
 };
 
 struct ctx {
@@ -43,6 +47,10 @@ struct ctx {
  * segments. At first they are as many as there is room for.
  */
 extern long mock_max_jobs, mock_max_segments;
+/* Atomic: read(2) takes so many milliseconds and gives one event; 0: it is as quick as it is. */
+extern long mock_read_ms;
+/* Atomic: a submission does not return while the first is set, and then sets the second. */
+extern bool mock_hold, mock_held;
 
 /* Of all contexts. */
 extern pthread_mutex_t mock_lock;
@@ -55,5 +63,7 @@ long mock_setting(const char *name, long otherwise);
 void *mock_worker(void *arg);
 /* An ioctl, under the lock: 0 or -errno. */
 int mock_command(struct ctx *ctx, unsigned long cmd, void *arg);
+/* read(2) of events, under the lock. */
+ssize_t mock_read(struct ctx *ctx, void *buf, size_t len);
 
 #endif /* ZCP_MOCK_H */

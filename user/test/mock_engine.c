@@ -26,7 +26,8 @@
 #define FEATURES \
 	(ZCP_FEATURE_NOCACHE | ZCP_FEATURE_RATE | ZCP_FEATURE_HEADER | ZCP_FEATURE_SUBMIT_EVENTS)
 
-long mock_max_jobs = LONG_MAX, mock_max_segments = MAX_SEGMENTS;
+long mock_max_jobs = LONG_MAX, mock_max_segments = MAX_SEGMENTS, mock_read_ms;
+bool mock_hold, mock_held;
 
 static uint64_t last_job;
 
@@ -304,6 +305,40 @@ static struct job *job_place(struct ctx *ctx)
 	return place;
 }
 
+/* It ended part way: nothing goes behind it until that is known. */
+static void make_hole(struct ctx *ctx, const struct job *torn)
+{
+	struct link *link = &ctx->links[torn->status.link];
+
+	if (link->flags & ZCP_LINK_CONTINUE)
+		return;
+	link->hole = torn->status.job;
+	for (int i = 0; i < MAX_JOBS; i++) {
+		struct job *job = &ctx->jobs[i];
+
+		if (job->used && job->status.link == torn->status.link &&
+		    job->status.state == ZCP_STATE_QUEUED)
+			__atomic_store_n(&job->cancel, true, __ATOMIC_RELAXED);
+	}
+}
+
+ssize_t mock_read(struct ctx *ctx, void *buf, size_t len)
+{
+	size_t record = mock_setting("ZCP_MOCK_EVENT_SIZE", sizeof(struct zcp_event));
+	struct zcp_event ev = { 0 };
+	ssize_t n;
+
+	if (limit(&mock_read_ms) && len > record)
+		len = record;
+	n = syscall(SYS_read, ctx->fd, buf, len / record * record);
+	for (ssize_t at = 0; at < n; at += record) {
+		memcpy(&ev, (char *)buf + at, record < sizeof(ev) ? record : sizeof(ev));
+		if (ctx->links[ev.link].hole == ev.job)
+			ctx->links[ev.link].hole = 0;
+	}
+	return n;
+}
+
 void *mock_worker(void *arg)
 {
 	struct ctx *ctx = arg;
@@ -326,6 +361,8 @@ void *mock_worker(void *arg)
 		job->status.state = !error		  ? ZCP_STATE_DONE
 				    : error == -ECANCELED ? ZCP_STATE_CANCELLED
 							  : ZCP_STATE_FAILED;
+		if (error && job->status.bytes_sent && !job->status.sent_ns)
+			make_hole(ctx, job);
 		job_end(job);
 		put_event(ctx, job);
 	}
@@ -357,6 +394,15 @@ static int do_info(void *arg)
 	return 0;
 }
 
+/* The connection has ended. */
+static bool is_over(int sock)
+{
+	struct tcp_info tcp;
+	socklen_t len = sizeof(tcp);
+
+	return getsockopt(sock, IPPROTO_TCP, TCP_INFO, &tcp, &len) || tcp.tcpi_state == TCP_CLOSE;
+}
+
 static int do_link(struct ctx *ctx, void *arg)
 {
 	uint32_t reason = mock_setting("ZCP_MOCK_REASON", 0);
@@ -376,6 +422,8 @@ static int do_link(struct ctx *ctx, void *arg)
 		if (ctx->links[i].used)
 			continue;
 		ctx->links[i].used = true;
+		ctx->links[i].flags = link.flags;
+		ctx->links[i].hole = 0;
 		ctx->links[i].sock = syscall(SYS_fcntl, link.fd, F_DUPFD_CLOEXEC, 3);
 		link.link = i;
 		link.path_caps = ZCP_PATH_CSUM | (reason == ZCP_REASON_NO_SG ? 0 : ZCP_PATH_SG);
@@ -413,6 +461,8 @@ static int accept_job(struct ctx *ctx, void *arg, struct zcp_submit *reply)
 		return -EINVAL;
 	if (in.link >= MAX_LINKS || !ctx->links[in.link].used)
 		return -ENOENT;
+	if (is_over(ctx->links[in.link].sock))
+		return -ESHUTDOWN;
 	if (in.mode == ZCP_MODE_ZEROCOPY && mock_setting("ZCP_MOCK_REASON", 0)) {
 		reply->reason = mock_setting("ZCP_MOCK_REASON", 0);
 		return -EOPNOTSUPP;
@@ -458,6 +508,7 @@ static int accept_job(struct ctx *ctx, void *arg, struct zcp_submit *reply)
 	job->status.rate = in.rate;
 	job->status.submit_ns = now_ns();
 	job->status.state = ZCP_STATE_QUEUED;
+	job->cancel = ctx->links[in.link].hole;
 	in.id = last_job;
 	copy_out(arg, &in, sizeof(in));
 	return 0;
@@ -485,7 +536,7 @@ static int do_submit(struct ctx *ctx, void *arg)
 	}
 	submit.error = -error;
 	if (submit.events_len && (submit.accepted || error == -EAGAIN))
-		n = syscall(SYS_read, ctx->fd, submit.events, submit.events_len / record * record);
+		n = mock_read(ctx, (void *)(uintptr_t)submit.events, submit.events_len);
 	submit.events_read = n > 0 ? n : 0;
 	copy_out(arg, &submit, can(ZCP_FEATURE_SUBMIT_EVENTS) ? sizeof(submit) : first);
 	pthread_cond_broadcast(&mock_work);

@@ -106,6 +106,8 @@ static void *sender(void *arg)
 		memset(buf, (char)i, h.len);
 		memcpy(buf, &h, sizeof(h));
 		s->failed = zcp_send_msg(s->stream->link, buf, h.len, i % 5 ? 0 : ZCP_MSG_MORE);
+		if (s->failed)
+			zcp_pool_free(s->stream->pool, buf);
 		if (i % 50 == 49)
 			usleep(2000);
 	}
@@ -308,6 +310,43 @@ static void test_room(uint32_t count)
 	__atomic_store_n(&mock_max_jobs, LONG_MAX, __ATOMIC_RELAXED);
 }
 
+/*
+ * A connection ends while one thread sends and another learns of the ends of jobs. In
+ * debug mode it takes longer to take back what is not sent.
+ */
+static void test_resets(uint32_t count)
+{
+	struct zcp_pool_opts opts = { .size = sizeof(opts), .flags = ZCP_POOL_DEBUG };
+	struct reaper_thread r;
+	struct stream s;
+	bool good = true;
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct sender one = { .stream = &s, .count = UINT32_MAX };
+		int ret;
+
+		need(!zcp_pool_open(&s.pool, &opts), "zcp_pool_open");
+		r = (struct reaper_thread){ .msg = open_msg(s.pool, 0) };
+		connect_pair(&s.tx, &s.rx);
+		need(!zcp_msg_link_add(r.msg, s.tx, &s.link), "zcp_msg_link_add");
+		need(!pthread_create(&one.thread, NULL, sender, &one), "thread");
+		need(!pthread_create(&r.thread, NULL, reaper, &r), "thread");
+		need(arrives(s.rx, 20000), "the first bytes");
+		usleep(i % 10 * 200);
+		close(s.rx);
+		pthread_join(one.thread, NULL);
+		ret = zcp_msg_wait(s.link, 20000);
+		/* 0: it was send(2) that failed. */
+		good &= ret != -EAGAIN && zcp_msg_flush(s.link) == ret;
+		__atomic_store_n(&r.stop, true, __ATOMIC_RELAXED);
+		pthread_join(r.thread, NULL);
+		zcp_msg_close(r.msg);
+		good &= !zcp_pool_close(s.pool);
+		close(s.tx);
+	}
+	ok(good, "a connection ends under a sender and a reaper");
+}
+
 int main(int argc, char **argv)
 {
 	uint32_t count = argc > 1 ? atoi(argv[1]) : 300;
@@ -323,6 +362,7 @@ int main(int argc, char **argv)
 	test_threads(0, count, "threads on links, one message at a time");
 	test_threads(1000, count, "threads on links, messages that linger");
 	test_room(count * 10);
+	test_resets(count);
 	test_ends();
 	test_reap();
 	test_rooms(count);

@@ -18,6 +18,7 @@
 #define COPIED 60000   /* more than a connection has room for, less than is copied together */
 #define LONG_MS 20000  /* does not pass when all is well */
 #define THREADS 3
+#define EVENTS 50
 
 /* A messenger, and connections whose second end nobody reads yet. */
 struct room {
@@ -325,6 +326,35 @@ static void test_wait_kept(void)
 	close_room(&r);
 }
 
+/* Another link has many events, which are read one by one. */
+static void test_wait_busy(void)
+{
+	struct timespec from;
+	void *bufs[EVENTS + 1];
+	struct room r;
+	bool good;
+	long ms;
+
+	open_room(&r, NULL, (struct zcp_msg_opts){ .threshold = 4096 });
+	add_links(&r);
+	/* Whoever asks for a buffer reads events. */
+	for (int i = 0; i <= EVENTS; i++)
+		bufs[i] = filled(&r, i < EVENTS ? 4096 : MIB, 'b');
+	for (int i = 0; i < EVENTS; i++)
+		need(!zcp_send_msg(r.link[1], bufs[i], 4096, 0) && comes(&r, 1, 4096, 'b'),
+		     "zcp_send_msg");
+	need(!zcp_send_msg(r.link[0], bufs[EVENTS], MIB, 0), "zcp_send_msg");
+	need(arrives(r.rx[0], LONG_MS), "the first bytes");
+	__atomic_store_n(&mock_read_ms, 40, __ATOMIC_RELAXED);
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	good = zcp_msg_wait(r.link[0], 100) == -EAGAIN;
+	ms = ms_since(&from);
+	__atomic_store_n(&mock_read_ms, 0, __ATOMIC_RELAXED);
+	ok(good && ms >= 95 && ms < 1000,
+	   "zcp_msg_wait() keeps its time while jobs of another link end");
+	close_room(&r);
+}
+
 /* --- what has begun ------------------------------------------------------------ */
 
 static void *drain(void *arg)
@@ -366,6 +396,80 @@ static void test_torn(void)
 	shutdown(r.tx[0], SHUT_WR);
 	pthread_join(thread, NULL);
 	ok(!seen[1], "and nothing has gone");
+	close_room(&r);
+}
+
+static bool has_events(struct room *r)
+{
+	struct pollfd pfd = { .fd = zcp_msg_fd(r->msg), .events = POLLIN };
+
+	return poll(&pfd, 1, LONG_MS) == 1;
+}
+
+/* The same, but its event has not been read: the message is taken, and cancelled. */
+static void test_torn_unread(void)
+{
+	struct zcp_cancel cancel = { .size = sizeof(cancel), .flags = ZCP_CANCEL_LINK, .link = 1 };
+	struct zcp_msg_stats stats = { .size = sizeof(stats) };
+	void *bufs[2];
+	pthread_t thread;
+	size_t seen[2];
+	struct room r;
+
+	open_room(&r, NULL, (struct zcp_msg_opts){ 0 });
+	add_links(&r);
+	/* Whoever asks for a buffer reads events. */
+	bufs[0] = filled(&r, REF, 'b');
+	bufs[1] = filled(&r, 1, 'b');
+	need(!send_filled(&r, 0, MIB, 'a', 0), "zcp_send_msg");
+	need(arrives(r.rx[0], LONG_MS), "the first bytes");
+	need(!ioctl(zcp_msg_fd(r.msg), ZCP_IOC_CANCEL, &cancel) && cancel.cancelled == 1,
+	     "ZCP_IOC_CANCEL");
+	seen[0] = r.rx[0];
+	seen[1] = 0;
+	need(!pthread_create(&thread, NULL, drain, seen), "thread");
+	need(has_events(&r), "the event");
+	ok(!zcp_send_msg(r.link[0], bufs[0], REF, 0) && !zcp_send_msg(r.link[0], bufs[1], 1, 0),
+	   "behind half a message that nobody knows of messages are taken");
+	ok(zcp_msg_wait(r.link[0], LONG_MS) == -ECANCELED &&
+		   zcp_send_msg(r.link[0], "b", 1, 0) == -ECANCELED,
+	   "and are lost: ECANCELED");
+	need(!zcp_msg_get_stats(r.msg, &stats), "zcp_msg_get_stats");
+	ok(stats.failed == 3 && !stats.open, "each of their jobs has failed");
+	zcp_msg_link_remove(r.link[0]);
+	shutdown(r.tx[0], SHUT_WR);
+	pthread_join(thread, NULL);
+	ok(!seen[1], "and nothing has gone");
+	close_room(&r);
+}
+
+/* A sender is told that the connection has ended, after the first job that failed was. */
+static void test_first_error(void)
+{
+	struct sending s;
+	struct room r;
+	int first;
+
+	open_room(&r, NULL, (struct zcp_msg_opts){ 0 });
+	add_links(&r);
+	/* Whoever asks for a buffer reads events. */
+	s = (struct sending){ .room = &r, .buf = filled(&r, REF, 'b'), .len = REF };
+	need(!send_filled(&r, 0, MIB, 'a', 0), "zcp_send_msg");
+	need(arrives(r.rx[0], LONG_MS), "the first bytes");
+	hang_up(&r, 0);
+	need(has_events(&r), "the event");
+	__atomic_store_n(&mock_held, false, __ATOMIC_RELAXED);
+	__atomic_store_n(&mock_hold, true, __ATOMIC_RELEASE);
+	need(!pthread_create(&s.thread, NULL, sending, &s), "thread");
+	for (int i = 0; i < LONG_MS && !__atomic_load_n(&mock_held, __ATOMIC_ACQUIRE); i++)
+		usleep(1000);
+	need(zcp_msg_reap(r.msg, 0) == 1, "zcp_msg_reap");
+	first = zcp_msg_wait(r.link[0], 0);
+	__atomic_store_n(&mock_hold, false, __ATOMIC_RELEASE);
+	pthread_join(s.thread, NULL);
+	ok((first == -ECONNRESET || first == -EPIPE) && s.ret == first &&
+		   zcp_msg_wait(r.link[0], 0) == first && zcp_msg_flush(r.link[0]) == first,
+	   "what a sender is told later does not replace the errno of the first job");
 	close_room(&r);
 }
 
@@ -507,6 +611,24 @@ static void test_segments(void)
 	__atomic_store_n(&mock_max_segments, MAX_SEGMENTS, __ATOMIC_RELAXED);
 }
 
+/* So many buffers of messages that are kept leave together. */
+static bool leave_together(long segments, int buffers)
+{
+	struct room r;
+	bool good = true;
+
+	__atomic_store_n(&mock_max_segments, segments, __ATOMIC_RELAXED);
+	open_room(&r, NULL, (struct zcp_msg_opts){ 0 });
+	add_links(&r);
+	for (int i = 1; i <= buffers && good; i++)
+		good = !send_filled(&r, 0, 5000, 'a', ZCP_MSG_MORE) &&
+		       arrives(r.rx[0], i < buffers ? 20 : LONG_MS) == (i == buffers);
+	good &= comes(&r, 0, 5000 * buffers, 'a');
+	close_room(&r);
+	__atomic_store_n(&mock_max_segments, MAX_SEGMENTS, __ATOMIC_RELAXED);
+	return good;
+}
+
 void test_rooms(uint32_t count)
 {
 	test_no_room(count);
@@ -515,9 +637,14 @@ void test_rooms(uint32_t count)
 	test_room_of_others();
 	test_wait_full();
 	test_wait_kept();
+	test_wait_busy();
 	test_torn();
+	test_torn_unread();
+	test_first_error();
 	test_rest();
 	test_begun();
 	test_no_memory();
 	test_segments();
+	ok(leave_together(20, 4) && leave_together(16, 1) && leave_together(1, 1),
+	   "what is kept leaves 16 buffers before a job has all its segments");
 }
