@@ -7,7 +7,6 @@
 #include <sys/socket.h>
 
 #include <linux/netlink.h>
-#include <netlink/genl/ctrl.h>
 #include <netlink/genl/genl.h>
 
 #include "monitor.h"
@@ -19,13 +18,6 @@ int zcp_monitor_problem(struct zcp_monitor *monitor, int error, const char *text
 {
 	snprintf(monitor->error, sizeof(monitor->error), "%s", text ? text : strerror(error));
 	return -error;
-}
-
-bool zcp_monitor_gone(struct zcp_monitor *monitor)
-{
-	int family = genl_ctrl_resolve(monitor->requests, ZCP_NL_FAMILY_NAME);
-
-	return family < 0 ? family == -NLE_OBJ_NOTFOUND : family != monitor->family;
 }
 
 int zcp_monitor_unloaded(struct zcp_monitor *monitor)
@@ -75,10 +67,14 @@ static int open_requests(struct zcp_monitor *m)
 	ret = genl_connect(m->requests);
 	if (ret)
 		return errno ? -errno : zcp_nl_errno(ret);
+	/* See on_seq() of the requests. */
+	nl_socket_disable_seq_check(m->requests);
 	/* Older kernels do without the texts. */
 	setsockopt(nl_socket_get_fd(m->requests), SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on));
-	m->family = genl_ctrl_resolve(m->requests, ZCP_NL_FAMILY_NAME);
-	return m->family < 0 ? zcp_nl_errno(m->family) : 0;
+	m->family = zcp_monitor_lookup(m);
+	if (!m->family)
+		return -ENOENT;
+	return m->family < 0 ? m->family : 0;
 }
 
 int zcp_monitor_open(struct zcp_monitor **monitor, const struct zcp_monitor_opts *opts)

@@ -25,6 +25,7 @@ struct zcp_monitor {
 	struct nl_sock *events;
 	int family;
 	bool gone; /* and it will not come back: a module that is loaded again has another */
+	bool lost; /* what would have told of that may have been lost */
 	uint32_t buffer_bytes;
 
 	/* What zcp_monitor_job() and zcp_monitor_link() gave away strings of. */
@@ -43,7 +44,10 @@ struct zcp_monitor {
 /* Says what went wrong, "%s" of strerror() at the end for NULL; returns -error. */
 int zcp_monitor_problem(struct zcp_monitor *monitor, int error, const char *text);
 
-/* Asks whether the family is there no more, and the problem it is. */
+/* Asks the kernel for the family's id: 0 when it knows of none, or -errno: it did not say. */
+int zcp_monitor_lookup(struct zcp_monitor *monitor);
+
+/* Whether the kernel says that the family is there no more, and the problem it is. */
 bool zcp_monitor_gone(struct zcp_monitor *monitor);
 int zcp_monitor_unloaded(struct zcp_monitor *monitor);
 

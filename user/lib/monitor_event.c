@@ -119,6 +119,17 @@ static bool tells_end(const struct zcp_monitor *m, const struct nlmsghdr *nlh)
 	return id && nla_len(id) >= 2 && nla_get_u16(id) == m->family;
 }
 
+/* The end of the family may be what was lost. */
+static void look_for_end(struct zcp_monitor *m)
+{
+	int family = zcp_monitor_lookup(m);
+
+	/* It is asked once more when the kernel did not say. */
+	m->lost = family < 0;
+	if (family >= 0)
+		m->gone = family != m->family;
+}
+
 /* The next message that is an event: 1, 0 when there is none, or -errno. */
 static int next_event(struct zcp_monitor *m, uint32_t *type, struct zcp_job_info *job)
 {
@@ -138,6 +149,8 @@ static int next_event(struct zcp_monitor *m, uint32_t *type, struct zcp_job_info
 				return 1;
 		}
 		ret = fetch(m);
+		if (!ret && m->lost)
+			look_for_end(m);
 		if (!ret && m->gone)
 			return -ENODEV;
 		if (ret <= 0)
@@ -162,8 +175,7 @@ int zcp_monitor_read(struct zcp_monitor *monitor, struct zcp_monitor_event *even
 	ret = next_event(monitor, &e.type, &info);
 	if (ret == -ENOBUFS) {
 		monitor->overruns++;
-		/* Its end may be what was lost. */
-		monitor->gone = zcp_monitor_gone(monitor);
+		look_for_end(monitor);
 		e.type = ZCP_MONITOR_OVERRUN;
 		ret = 1;
 	}

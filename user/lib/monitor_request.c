@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include <linux/genetlink.h>
+#include <netlink/attr.h>
 #include <netlink/genl/genl.h>
 #include <netlink/msg.h>
 
@@ -31,12 +33,14 @@ struct zcp_snapshot {
  * struct reply - What came back for a request
  * @monitor: Whose it was.
  * @snapshot: The messages.
+ * @seq: The request's number, which they have too.
  * @error: What the kernel, or taking its messages, failed with.
  * @done: The kernel has said all.
  */
 struct reply {
 	struct zcp_monitor *monitor;
 	struct zcp_snapshot *snapshot;
+	uint32_t seq;
 	int error;
 	bool done;
 };
@@ -62,6 +66,14 @@ static int keep(struct zcp_snapshot *s, struct nl_msg *msg)
 	nlmsg_get(msg);
 	s->messages[s->count++] = msg;
 	return 0;
+}
+
+/* libnl's own check fails for ever when one request has got no answer. */
+static int on_seq(struct nl_msg *msg, void *arg)
+{
+	const struct reply *reply = arg;
+
+	return nlmsg_hdr(msg)->nlmsg_seq == reply->seq ? NL_OK : NL_SKIP;
 }
 
 static int on_message(struct nl_msg *msg, void *arg)
@@ -122,21 +134,23 @@ static void drain(struct zcp_monitor *m)
 		;
 }
 
-static int converse(struct zcp_monitor *m, struct nl_msg *msg, struct zcp_snapshot *s)
+/* Until the kernel has said all: 0, and its word is in the reply; or -errno. */
+static int exchange(struct zcp_monitor *m, struct nl_msg *msg, struct reply *reply)
 {
-	struct reply reply = { .monitor = m, .snapshot = s };
 	struct nl_cb *cb = nl_cb_alloc(NL_CB_CUSTOM);
 	int ret;
 
 	if (!cb)
 		return zcp_monitor_problem(m, ENOMEM, NULL);
-	nl_cb_set(cb, NL_CB_VALID, NL_CB_CUSTOM, on_message, &reply);
-	nl_cb_set(cb, NL_CB_FINISH, NL_CB_CUSTOM, on_finish, &reply);
-	nl_cb_set(cb, NL_CB_ACK, NL_CB_CUSTOM, on_ack, &reply);
-	nl_cb_err(cb, NL_CB_CUSTOM, on_error, &reply);
+	nl_cb_set(cb, NL_CB_SEQ_CHECK, NL_CB_CUSTOM, on_seq, reply);
+	nl_cb_set(cb, NL_CB_VALID, NL_CB_CUSTOM, on_message, reply);
+	nl_cb_set(cb, NL_CB_FINISH, NL_CB_CUSTOM, on_finish, reply);
+	nl_cb_set(cb, NL_CB_ACK, NL_CB_CUSTOM, on_ack, reply);
+	nl_cb_err(cb, NL_CB_CUSTOM, on_error, reply);
 	errno = 0;
 	ret = nl_send_auto(m->requests, msg);
-	while (ret >= 0 && !reply.done) {
+	reply->seq = nlmsg_hdr(msg)->nlmsg_seq;
+	while (ret >= 0 && !reply->done) {
 		errno = 0;
 		ret = nl_recvmsgs(m->requests, cb);
 	}
@@ -144,11 +158,66 @@ static int converse(struct zcp_monitor *m, struct nl_msg *msg, struct zcp_snapsh
 	if (ret == -NLE_DUMP_INTR)
 		return zcp_monitor_problem(m, EAGAIN, "what was listed changed all the time");
 	/* A refusal makes libnl fail as well, with less to say about it. */
-	if (ret < 0 && !reply.done) {
+	if (ret < 0 && !reply->done) {
 		ret = zcp_monitor_problem(m, errno ? errno : -zcp_nl_errno(ret), NULL);
 		drain(m);
 		return ret;
 	}
+	return 0;
+}
+
+/* The family's id in the controller's answer, or -errno. */
+static int family_id(const struct zcp_snapshot *s)
+{
+	struct nlmsghdr *nlh = s->count ? nlmsg_hdr(s->messages[0]) : NULL;
+	struct nlattr *id = NULL;
+
+	if (nlh && genlmsg_valid_hdr(nlh, 0))
+		id = nlmsg_find_attr(nlh, GENL_HDRLEN, CTRL_ATTR_FAMILY_ID);
+	return id && nla_len(id) >= 2 ? nla_get_u16(id) : -EPROTO;
+}
+
+/* Not by libnl, of whose versions some take every failure for a family that is not there. */
+int zcp_monitor_lookup(struct zcp_monitor *monitor)
+{
+	struct zcp_snapshot s = { 0 };
+	struct reply reply = { .monitor = monitor, .snapshot = &s };
+	struct nl_msg *msg = nlmsg_alloc();
+	char told[MONITOR_ERROR_MAX];
+	int ret = -ENOMEM;
+
+	memcpy(told, monitor->error, sizeof(told));
+	if (msg &&
+	    genlmsg_put(msg, NL_AUTO_PORT, NL_AUTO_SEQ, GENL_ID_CTRL, 0, 0, CTRL_CMD_GETFAMILY,
+			1) &&
+	    !nla_put_string(msg, CTRL_ATTR_FAMILY_NAME, ZCP_NL_FAMILY_NAME))
+		ret = exchange(monitor, msg, &reply);
+	nlmsg_free(msg);
+	if (!ret && reply.error)
+		ret = reply.error == -ENOENT ? 0 : reply.error;
+	else if (!ret)
+		ret = family_id(&s);
+	drop(&s);
+	free(s.messages);
+	memcpy(monitor->error, told, sizeof(told));
+	return ret;
+}
+
+bool zcp_monitor_gone(struct zcp_monitor *monitor)
+{
+	int family = zcp_monitor_lookup(monitor);
+
+	return family >= 0 && family != monitor->family;
+}
+
+static int converse(struct zcp_monitor *m, struct nl_msg *msg, struct zcp_snapshot *s)
+{
+	struct reply reply = { .monitor = m, .snapshot = s };
+	int ret;
+
+	ret = exchange(m, msg, &reply);
+	if (ret)
+		return ret;
 	if (reply.error == -ENOENT && zcp_monitor_gone(m))
 		return zcp_monitor_unloaded(m);
 	if (reply.error && !m->error[0])
