@@ -2,11 +2,13 @@
 /*
  * The monitor API of libzcp with jobs that are made up, to see what zcpctl
  * makes of them without a kernel module. ZCP_FAKE says which kind of kernel:
- * "absent", "busy" (a thousand jobs), "refuses", "paths" (of few columns and many
- * bytes, and of many columns) or, by default, a few jobs.
+ * "absent", "busy" (a thousand jobs), "refuses", "signal" (SIGTERM comes while it lists
+ * jobs), "paths" (of few columns and many bytes, and of many columns) or, by default, a
+ * few jobs.
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,6 +192,8 @@ int zcp_monitor_jobs(struct zcp_monitor *monitor, const struct zcp_job_filter *f
 		monitor->error = "the kernel's own words";
 		return -ENOBUFS;
 	}
+	if (is("signal"))
+		raise(SIGTERM);
 	monitor->steps++;
 	for (size_t i = 0; i < count; i++) {
 		make_job(monitor, is("busy") ? 100 + i : ids[i], &s->jobs[s->count]);

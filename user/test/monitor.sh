@@ -72,9 +72,10 @@ run 2 list --user nosuchuser && says err 'no user "nosuchuser"' && run 2 list --
 	run 2 list --context 0 && run 2 list 7
 ok $? "list: filters that are none"
 if [ "$(id -u)" -eq 0 ]; then
-	setpriv --reuid 65534 --regid 65534 --clear-groups -- cat "$fake" >/dev/null 2>"$tmp/err" &&
-		setpriv --reuid 65534 --regid 65534 --clear-groups -- "$fake" list --user 54321 \
-			>"$tmp/out" 2>"$tmp/err"
+	# The tree may be where others cannot go.
+	chmod 711 "$tmp" && install -m 755 "$fake" "$tmp/zcpctl" &&
+		setpriv --reuid 65534 --regid 65534 --clear-groups -- "$tmp/zcpctl" list \
+			--user 54321 >"$tmp/out" 2>"$tmp/err"
 	[ $? -eq 1 ] && says err 'other users needs CAP_NET_ADMIN' && one_line
 	ok $? "list: another user's jobs need CAP_NET_ADMIN"
 else
@@ -176,6 +177,31 @@ for verb in list "list --json" "show 7" stats "stats --prometheus" "top --batch 
 done
 ok $good "stdout is full"
 
+# Nobody reads: one signal ends it as it does else. stalled ARG...
+mkfifo "$tmp/fifo"
+exec 9<>"$tmp/fifo"
+stalled() {
+	ZCP_FAKE=busy "$fake" "$@" >"$tmp/fifo" 2>"$tmp/err" &
+	pid=$!
+	sleep 1
+	kill -TERM $pid
+	for _ in $(seq 50); do
+		kill -0 $pid 2>/dev/null || break
+		sleep 0.1
+	done
+	kill -KILL $pid 2>/dev/null
+	wait $pid && ! grep -qv '^watching' "$tmp/err" && return 0
+	echo "# not ended, or not well: zcpctl $*"
+	return 1
+}
+good=0
+for verb in "top --batch --interval 0.1" "top --json --interval 0.1" monitor "monitor --json"; do
+	# shellcheck disable=SC2086
+	stalled $verb || good=1
+done
+exec 9>&-
+ok $good "a signal while nobody reads stdout"
+
 # stats
 run 0 stats --json && json 'o["jobs_submitted"] == 10 and o["zerocopy_share"] == 0.9 and
 	o["copied"] == {"small": 40000, "no-sg": 60000} and o["memory"] == 12345 and
@@ -227,6 +253,11 @@ run 0 top --json --count 3 --interval 0.1 && json 'len(lines) == 3 and
 	all(1e8 < l["bits_per_second"] < 2e9 and 1e8 < l["jobs"][0]["bits_per_second"] < 2e9 and
 		[j["job"] for j in l["jobs"]] == [7, 8, 12] for l in lines)'
 ok $? "top --json: rates are those since the refresh before, large ones first"
+# A signal does not wait for the end of the interval.
+ZCP_FAKE=signal timeout 10 "$fake" top --batch --interval 30 >"$tmp/out" 2>"$tmp/err" &&
+	LD_PRELOAD="$late" LATE_WAIT=15 timeout 10 "$fake" top --batch --interval 30 \
+		>"$tmp/out" 2>"$tmp/err" && [ ! -s "$tmp/err" ]
+ok $? "top --batch: a signal while it refreshes, and just before it waits"
 run 1 top && says err 'top needs a terminal; try --batch' && one_line
 ok $? "top without a terminal"
 

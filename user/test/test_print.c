@@ -6,7 +6,11 @@
 #include <string.h>
 
 #include "../zcpctl/print.h"
+#include "../zcpctl/zcpctl.h"
 #include "tap.h"
+
+/* Of common.c, which is not here. */
+volatile sig_atomic_t interrupted;
 
 static char *printed;
 static size_t printed_len;

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "print.h"
 #include "zcpctl.h"
@@ -20,15 +21,21 @@ static void on_signal(int sig)
 {
 	(void)sig;
 	interrupted = 1;
+	/* Once more each second: a call may begin to wait just after it was looked at. */
+	alarm(1);
 }
 
 void catch_signals(void)
 {
-	/* No SA_RESTART: the call that waits is to return. */
+	/*
+	 * No SA_RESTART: the call that waits is to return. No SA_RESETHAND: timeout(1) sends
+	 * its signal twice, and the second one is not to end what the first one has ended.
+	 */
 	struct sigaction sa = { .sa_handler = on_signal };
 
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGALRM, &sa, NULL);
 }
 
 void hold_signals(sigset_t *before)
@@ -54,6 +61,13 @@ int await(struct pollfd *fds, nfds_t count, int timeout_ms)
 		ret = -errno;
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	return ret;
+}
+
+int await_or_cancel(struct pollfd *fds, nfds_t count, int timeout_ms)
+{
+	int ret = await(fds, count, timeout_ms);
+
+	return interrupted ? -ECANCELED : ret;
 }
 
 int fail(const char *format, ...)

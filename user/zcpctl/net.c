@@ -4,6 +4,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -140,28 +141,64 @@ static int resolve(const struct net_address *address, int flags, struct addrinfo
 	return error == EAI_SYSTEM ? -errno : -EHOSTUNREACH;
 }
 
-int net_connect(const struct net_address *address, char *problem, size_t size)
+static int stopped(net_wait *wait)
+{
+	return wait ? wait(NULL, 0, 0) : 0;
+}
+
+static int finish_connecting(int sock, net_wait *wait)
+{
+	struct pollfd pfd = { .fd = sock, .events = POLLOUT };
+	int error = 0;
+	socklen_t len = sizeof(error);
+	int ret;
+
+	do {
+		ret = wait(&pfd, 1, -1);
+	} while (!ret && !pfd.revents);
+	if (ret)
+		return ret;
+	return getsockopt(sock, SOL_SOCKET, SO_ERROR, &error, &len) ? -errno : -error;
+}
+
+/* A new socket that is connected, or -errno. */
+static int connect_to(int family, const struct sockaddr *addr, socklen_t len, net_wait *wait)
+{
+	int type = SOCK_STREAM | SOCK_CLOEXEC | (wait ? SOCK_NONBLOCK : 0);
+	int ret = stopped(wait);
+	int sock;
+
+	if (ret)
+		return ret;
+	sock = socket(family, type, 0);
+	if (sock < 0)
+		return -errno;
+	if (connect(sock, addr, len))
+		ret = -errno;
+	if (wait && (!ret || ret == -EINPROGRESS))
+		ret = finish_connecting(sock, wait);
+	if (!ret && wait && fcntl(sock, F_SETFL, fcntl(sock, F_GETFL) & ~O_NONBLOCK))
+		ret = -errno;
+	if (!ret)
+		return sock;
+	close(sock);
+	return ret;
+}
+
+int net_connect_by(const struct net_address *address, net_wait *wait, char *problem, size_t size)
 {
 	struct addrinfo *list;
 	int ret;
 
 	ret = resolve(address, AI_ADDRCONFIG, &list, problem, size);
-	if (ret == -EHOSTUNREACH)
+	if (ret == -EHOSTUNREACH && !stopped(wait))
 		ret = resolve(address, 0, &list, problem, size);
-	if (ret)
-		return ret;
+	if (ret) /* for which a signal may be the reason */
+		return stopped(wait) ? stopped(wait) : ret;
 	ret = -EHOSTUNREACH;
 	for (struct addrinfo *ai = list; ai; ai = ai->ai_next) {
-		int sock = socket(ai->ai_family, ai->ai_socktype | SOCK_CLOEXEC, ai->ai_protocol);
-
-		if (sock >= 0 && !connect(sock, ai->ai_addr, ai->ai_addrlen)) {
-			ret = sock;
-			break;
-		}
-		ret = -errno;
-		if (sock >= 0)
-			close(sock);
-		if (ret == -EINTR)
+		ret = connect_to(ai->ai_family, ai->ai_addr, ai->ai_addrlen, wait);
+		if (ret >= 0 || ret == -EINTR || ret == -ECANCELED)
 			break;
 	}
 	freeaddrinfo(list);
@@ -171,27 +208,25 @@ int net_connect(const struct net_address *address, char *problem, size_t size)
 	return ret;
 }
 
-int net_connect_again(int sock, char *problem, size_t size)
+int net_connect(const struct net_address *address, char *problem, size_t size)
+{
+	return net_connect_by(address, NULL, problem, size);
+}
+
+int net_connect_again(int sock, net_wait *wait, char *problem, size_t size)
 {
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);
 	char peer[NET_NAME_MAX];
-	int ret = 0;
-	int again;
+	int ret;
 
 	net_peer(sock, peer);
 	if (getpeername(sock, (struct sockaddr *)&ss, &len))
-		goto err;
-	again = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (again >= 0 && !connect(again, (struct sockaddr *)&ss, len))
-		return again;
-	ret = -errno;
-	if (again >= 0)
-		close(again);
-err:
-	if (!ret)
 		ret = -errno;
-	snprintf(problem, size, "cannot connect to %s once more: %s", peer, strerror(-ret));
+	else
+		ret = connect_to(ss.ss_family, (struct sockaddr *)&ss, len, wait);
+	if (ret < 0)
+		snprintf(problem, size, "cannot connect to %s once more: %s", peer, strerror(-ret));
 	return ret;
 }
 

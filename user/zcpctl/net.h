@@ -5,6 +5,7 @@
 #ifndef ZCPCTL_NET_H
 #define ZCPCTL_NET_H
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,9 +27,18 @@ int net_parse(const char *text, bool need_host, struct net_address *address);
  * a socket, or -errno with a line about it in @problem.
  */
 int net_connect(const struct net_address *address, char *problem, size_t size);
-/* Connect once more to where @sock is connected to. */
-int net_connect_again(int sock, char *problem, size_t size);
 int net_listen(const struct net_address *address, char *problem, size_t size);
+
+/*
+ * For who may be interrupted: how to wait until there is something on @fds or the time is
+ * over, as poll(2) does. It is also called without @fds before anything is connected to.
+ * 0 to go on, or -errno to end with.
+ */
+typedef int net_wait(struct pollfd *fds, nfds_t count, int timeout_ms);
+
+/* As net_connect(), and once more to where @sock is connected to. */
+int net_connect_by(const struct net_address *address, net_wait *wait, char *problem, size_t size);
+int net_connect_again(int sock, net_wait *wait, char *problem, size_t size);
 
 /* What makes zcp refuse this socket, as part of a sentence about it. */
 void net_layer(int sock, char *text, size_t size);

@@ -5,23 +5,45 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "print.h"
+#include "zcpctl.h"
 
 /* Why standard output did not take something: an errno, or 0. */
 static int lost;
 
+bool print_stuck(FILE *out)
+{
+	return interrupted && ferror(out);
+}
+
+/*
+ * As fflush(3), but who is interrupted does not wait for room, and loses what has none. What
+ * could not be written before may be in the buffer still, or not.
+ */
+static int flush(FILE *out)
+{
+	int ret = fflush(out);
+
+	if (!interrupted || !ferror(out) || (ret && errno != EINTR))
+		return ret;
+	__fpurge(out);
+	clearerr(out);
+	return 0;
+}
+
 void print_flush(FILE *out)
 {
-	if ((fflush(out) || ferror(out)) && out == stdout && !lost)
+	if ((flush(out) || ferror(out)) && out == stdout && !lost)
 		lost = errno;
 }
 
 int print_lost(void)
 {
-	if (fflush(stdout) && !lost)
+	if (flush(stdout) && !lost)
 		lost = errno;
 	/* One of which nobody has seen the reason. */
 	if (ferror(stdout) && !lost)
@@ -34,6 +56,18 @@ void print_init(struct printer *p, FILE *out, bool json)
 	memset(p, 0, sizeof(*p));
 	p->out = out;
 	p->json = json;
+}
+
+static void put_char(FILE *out, char c)
+{
+	if (!print_stuck(out))
+		fputc(c, out);
+}
+
+static void put_text(FILE *out, const char *text)
+{
+	if (!print_stuck(out))
+		fputs(text, out);
 }
 
 /* Length of the UTF-8 sequence at @s, 0 when it is none. */
@@ -69,8 +103,8 @@ static void json_string(FILE *out, const char *value)
 	const unsigned char *s = (const unsigned char *)value;
 	int n;
 
-	fputc('"', out);
-	while (*s) {
+	put_char(out, '"');
+	while (*s && !print_stuck(out)) {
 		n = utf8_length(s);
 		if (!n) {
 			fputs("\\ufffd", out);
@@ -86,7 +120,7 @@ static void json_string(FILE *out, const char *value)
 		}
 		s += n;
 	}
-	fputc('"', out);
+	put_char(out, '"');
 }
 
 void printable(const char *value, char *buf, size_t size)
@@ -118,12 +152,12 @@ static void json_lead(struct printer *p, const char *key)
 {
 	if (p->depth) {
 		if (p->members[p->depth - 1])
-			fputc(',', p->out);
+			put_char(p->out, ',');
 		p->members[p->depth - 1] = true;
 	}
 	if (key) {
 		json_string(p->out, key);
-		fputc(':', p->out);
+		put_char(p->out, ':');
 	}
 }
 
@@ -132,7 +166,7 @@ static void open_level(struct printer *p, const char *key, char begin, char end)
 	if (!p->json)
 		return;
 	json_lead(p, key);
-	fputc(begin, p->out);
+	put_char(p->out, begin);
 	p->ends[p->depth] = end;
 	p->members[p->depth++] = false;
 }
@@ -151,15 +185,21 @@ void print_end(struct printer *p)
 {
 	if (!p->json)
 		return;
-	fputc(p->ends[--p->depth], p->out);
+	put_char(p->out, p->ends[--p->depth]);
 	if (!p->depth) {
-		fputc('\n', p->out);
+		put_char(p->out, '\n');
 		print_flush(p->out);
 	}
 }
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
+
+static void put_format(FILE *out, const char *text, const char *value)
+{
+	if (!print_stuck(out))
+		fprintf(out, text, value);
+}
 
 static void safe_string(struct printer *p, const char *text, const char *value)
 {
@@ -168,7 +208,7 @@ static void safe_string(struct printer *p, const char *text, const char *value)
 
 	if (safe)
 		printable(value, safe, size);
-	fprintf(p->out, text, safe ? safe : "?");
+	put_format(p->out, text, safe ? safe : "?");
 	free(safe);
 }
 
@@ -178,25 +218,25 @@ void print_string(struct printer *p, const char *key, const char *text, const ch
 		if (text && value)
 			safe_string(p, text, value);
 		else if (text)
-			fprintf(p->out, text, "-");
+			put_format(p->out, text, "-");
 		return;
 	}
 	json_lead(p, key);
 	if (value)
 		json_string(p->out, value);
 	else
-		fputs("null", p->out);
+		put_text(p->out, "null");
 }
 
 void print_bool(struct printer *p, const char *key, const char *text, bool value)
 {
 	if (!p->json) {
 		if (text)
-			fprintf(p->out, text, value ? "yes" : "no");
+			put_format(p->out, text, value ? "yes" : "no");
 		return;
 	}
 	json_lead(p, key);
-	fputs(value ? "true" : "false", p->out);
+	put_text(p->out, value ? "true" : "false");
 }
 
 /* A number as JSON has it, and as text shows it. */
@@ -205,11 +245,11 @@ static void number(struct printer *p, const char *key, const char *text, const c
 {
 	if (!p->json) {
 		if (text)
-			fprintf(p->out, text, shown);
+			put_format(p->out, text, shown);
 		return;
 	}
 	json_lead(p, key);
-	fputs(json, p->out);
+	put_text(p->out, json);
 }
 
 #pragma GCC diagnostic pop
@@ -273,7 +313,7 @@ void print_text(struct printer *p, const char *format, ...)
 {
 	va_list ap;
 
-	if (p->json)
+	if (p->json || print_stuck(p->out))
 		return;
 	va_start(ap, format);
 	vfprintf(p->out, format, ap);

@@ -30,8 +30,17 @@ struct printer {
 
 void print_init(struct printer *p, FILE *out, bool json);
 
-/* Flushes a stream to which something has just been written. */
+/*
+ * Flushes a stream to which something has just been written. Who is interrupted does not
+ * wait for that, and what has no room is dropped.
+ */
 void print_flush(FILE *out);
+
+/*
+ * Whether a stream takes nothing more from who is interrupted: nothing is to be printed
+ * to it until it is flushed.
+ */
+bool print_stuck(FILE *out);
 
 /* Flushes stdout: 0, or the errno of what has been lost since the program began. */
 int print_lost(void);

@@ -124,8 +124,10 @@ static int write_all(int fd, const unsigned char *data, size_t len)
 	ssize_t n;
 
 	while (len) {
+		if (interrupted)
+			return EINTR;
 		n = write(fd, data, len);
-		if (n < 0 && errno == EINTR && !interrupted)
+		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return errno;

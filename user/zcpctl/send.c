@@ -161,6 +161,12 @@ int problem(struct outcome *o, int error, const char *format, ...)
 	return -error;
 }
 
+int send_unconnected(struct outcome *o, int error, const char *text)
+{
+	return problem(o, error, "%s",
+		       error == ECANCELED ? "interrupted before anything was sent" : text);
+}
+
 static int read_extra(const char *arg, struct extra *extra, uint32_t max, struct outcome *o)
 {
 	size_t n;
@@ -414,9 +420,9 @@ static int send_one(struct request *r, int fd, struct outcome *o)
 	int sock;
 	int ret;
 
-	sock = net_connect(&r->address, text, sizeof(text));
+	sock = net_connect_by(&r->address, await_or_cancel, text, sizeof(text));
 	if (sock < 0)
-		return problem(o, -sock, "%s", text);
+		return send_unconnected(o, -sock, text);
 	net_peer(sock, o->peer);
 	ret = zcp_send_file(sock, fd, r->offset, r->length, &opts, &o->result);
 	progress_end(&r->progress);
@@ -491,11 +497,13 @@ static void print_parts(const struct request *r, const struct outcome *o, struct
 static void print_outcome(const struct request *r, const struct outcome *o, struct printer *p)
 {
 	const struct zcp_result *res = &o->result;
-	uint32_t state = res->state ? res->state : ZCP_STATE_FAILED;
+	uint32_t state = res->state;
 	uint64_t ns = r->complete == ZCP_COMPLETE_ACKED ? res->acked_ns : res->sent_ns;
 
 	if (!ns)
 		ns = res->end_ns;
+	if (!state)
+		state = res->error == ECANCELED ? ZCP_STATE_CANCELLED : ZCP_STATE_FAILED;
 	print_object(p, NULL);
 	if (r->streams > 1)
 		print_parts(r, o, p);

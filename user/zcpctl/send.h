@@ -99,6 +99,9 @@ struct outcome {
 __attribute__((format(printf, 3, 4))) int problem(struct outcome *o, int error, const char *format,
 						  ...);
 
+/* The same when there is no connection, and @text says why. */
+int send_unconnected(struct outcome *o, int error, const char *text);
+
 /*
  * Closes a connection whose job is done, when its bytes are safe: 0, or -errno with
  * @o->problem, and it is reset.

@@ -96,11 +96,13 @@ static int connect_all(struct spread *s)
 
 	for (part = s->o->parts; part < end_of(s); part++) {
 		if (part == first)
-			part->sock = net_connect(&s->r->address, text, sizeof(text));
+			part->sock =
+				net_connect_by(&s->r->address, await_or_cancel, text, sizeof(text));
 		else
-			part->sock = net_connect_again(first->sock, text, sizeof(text));
+			part->sock =
+				net_connect_again(first->sock, await_or_cancel, text, sizeof(text));
 		if (part->sock < 0)
-			return problem(s->o, -part->sock, "%s", text);
+			return send_unconnected(s->o, -part->sock, text);
 	}
 	net_peer(first->sock, s->o->peer);
 	return 0;

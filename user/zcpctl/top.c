@@ -126,15 +126,15 @@ static int refresh_jobs(struct top *top, struct zcp_monitor *monitor)
 	return view_update(&top->view, &top->jobs);
 }
 
-/* Sleeps until @deadline, or a signal. */
-static void sleep_until(uint64_t deadline)
+/* Until @deadline, or until it is interrupted: 0 or -errno. */
+static int sleep_until(uint64_t deadline)
 {
-	struct timespec ts = {
-		.tv_sec = (time_t)(deadline / 1000000000),
-		.tv_nsec = (long)(deadline % 1000000000),
-	};
+	uint64_t now = monotonic_ns();
+	int ret = 0;
 
-	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
+	for (; now < deadline && !interrupted && !ret; now = monotonic_ns())
+		ret = await(NULL, 0, (int)((deadline - now + 999999) / 1000000));
+	return ret;
 }
 
 static int batch_width(void)
@@ -151,12 +151,14 @@ static int batch_width(void)
 }
 
 /* Without the spaces at its end. */
-static void print_trimmed(char *line)
+static void print_trimmed(const char *line)
 {
 	size_t len = strlen(line);
 
 	while (len && line[len - 1] == ' ')
 		len--;
+	if (print_stuck(stdout))
+		return;
 	printf("%.*s\n", (int)len, line);
 }
 
@@ -175,7 +177,7 @@ static void batch_print(const struct top *top, struct printer *p)
 			view_line(top->view.rows[i], width, line);
 			print_trimmed(line);
 		}
-		putchar('\n');
+		print_trimmed("");
 		print_flush(stdout);
 		return;
 	}
@@ -206,8 +208,8 @@ static int batch(struct top *top, struct zcp_monitor *monitor, const struct sett
 	deadline = top->jobs.taken_ns;
 	for (uint64_t i = 0; !ret && (!s->count || i < s->count); i++) {
 		deadline += s->interval_ns;
-		sleep_until(deadline);
-		if (interrupted)
+		ret = sleep_until(deadline);
+		if (ret || interrupted)
 			break;
 		ret = refresh_jobs(top, monitor);
 		if (!ret)

@@ -47,7 +47,10 @@ bool parse_amount(const char *text, uint64_t *value);
 /* Seconds, 0.01 to 86400, with a fraction. */
 bool parse_interval(const char *text, uint64_t *ns);
 
-/* Set by SIGINT and SIGTERM once catch_signals() was called. */
+/*
+ * Set by SIGINT and SIGTERM once catch_signals() was called. From then on calls that wait
+ * are interrupted each second, so who looks at it before each of them misses none.
+ */
 extern volatile sig_atomic_t interrupted;
 void catch_signals(void);
 
@@ -63,5 +66,8 @@ void hold_signals(sigset_t *before);
  * the time is over; a negative one never is. Returns 0 or -errno.
  */
 int await(struct pollfd *fds, nfds_t count, int timeout_ms);
+
+/* The same, but -ECANCELED when `interrupted` is set. */
+int await_or_cancel(struct pollfd *fds, nfds_t count, int timeout_ms);
 
 #endif /* ZCPCTL_ZCPCTL_H */
