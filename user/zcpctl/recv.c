@@ -123,9 +123,7 @@ static int write_all(int fd, const unsigned char *data, size_t len)
 {
 	ssize_t n;
 
-	while (len) {
-		if (interrupted)
-			return EINTR;
+	while (len && !interrupted) {
 		n = write(fd, data, len);
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -134,7 +132,7 @@ static int write_all(int fd, const unsigned char *data, size_t len)
 		data += n;
 		len -= n;
 	}
-	return 0;
+	return len ? EINTR : 0;
 }
 
 static void failed(struct reception *c, const char *doing, const char *what, int error)
