@@ -239,6 +239,19 @@ static void zlink_let_go_sock(struct zlink *link)
 	}
 }
 
+/* Who has waited for a worker to close a link waits until the socket is free, too. */
+static void zlink_take_back_sock(struct zlink *link)
+{
+	struct socket *sock;
+
+	if (current->flags & PF_KTHREAD || !cancel_work_sync(&link->end))
+		return;
+	sock = link->sock;
+	link->sock = NULL;
+	sockfd_put(sock);
+	zlink_put(link);
+}
+
 /**
  * zlink_close() - Close a link that is ending
  * @link: the link; the caller is its runner
@@ -293,6 +306,7 @@ int zlink_unlink(struct zlink *link, u32 *cancelled)
 	zlink_close(link);
 	*cancelled = link->cancelled;
 	zlink_end_run(link);
+	zlink_take_back_sock(link);
 	return 0;
 }
 
@@ -320,4 +334,5 @@ void zlink_abandon(struct zlink *link, unsigned long until)
 	}
 	zlink_close(link);
 	zlink_end_run(link);
+	zlink_take_back_sock(link);
 }

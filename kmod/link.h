@@ -68,7 +68,8 @@ enum {
  * @later: calls for a worker when nothing else has; the safety net
  * @timer: calls for the next turn of a job that has a rate
  * @ready: in zctx.ready
- * @end: lets go of the socket that a worker has closed the link of; holds a reference
+ * @end: lets go of the socket that a worker has closed the link of, unless somebody
+ *	waits for that; holds a reference
  * @idle: waiters for ZLINK_RUNNING to be free
  * @waiters: calls that wait to be the runner; they go first
  * @delay: of the safety net, in jiffies

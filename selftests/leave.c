@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mount.h>
@@ -15,6 +17,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <netinet/in.h>
 #include <linux/io_uring.h>
 
 #include "kselftest_harness.h"
@@ -118,6 +121,121 @@ static void leave_to_worker(SELF *self, int sock)
 {
 	zt_need(!posix_fadvise(self->file, 0, 0, POSIX_FADV_DONTNEED));
 	close(stuck_context(self, sock, &self->fs, self->file));
+}
+
+/* Is the socket with this port in the state of a connection that nobody has closed? */
+static bool is_established(unsigned int port)
+{
+	FILE *f = fopen("/proc/thread-self/net/tcp", "re");
+	unsigned int local, state;
+	bool found = false;
+	char line[256];
+
+	zt_need(f);
+	while (!found && fgets(line, sizeof(line), f))
+		found = sscanf(line, " %*d: %*x:%x %*x:%*x %x", &local, &state) == 2 &&
+			local == port && state == 1;
+	fclose(f);
+	return found;
+}
+
+static bool spinning;
+
+static void *spin(void *arg)
+{
+	while (__atomic_load_n(&spinning, __ATOMIC_RELAXED))
+		;
+	return NULL;
+}
+
+/* Starts a thread that goes before all workers, on one CPU. */
+static void start_first(pthread_t *thread, unsigned int cpu, void *(*fn)(void *), void *arg)
+{
+	struct sched_param first = { .sched_priority = 1 };
+	pthread_attr_t attr;
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(cpu, &cpus);
+	zt_need(!pthread_attr_init(&attr) &&
+		!pthread_attr_setinheritsched(&attr, PTHREAD_EXPLICIT_SCHED) &&
+		!pthread_attr_setschedpolicy(&attr, SCHED_FIFO) &&
+		!pthread_attr_setschedparam(&attr, &first) &&
+		!pthread_attr_setaffinity_np(&attr, sizeof(cpus), &cpus));
+	zt_need(!pthread_create(thread, &attr, fn, arg));
+	pthread_attr_destroy(&attr);
+}
+
+struct unlinker {
+	pthread_t thread;
+	int ctx;
+	uint32_t link;
+	int sock;
+	bool open;
+};
+
+static void *unlinker_main(void *arg)
+{
+	struct unlinker *u = arg;
+	struct sockaddr_in sin;
+	socklen_t len = sizeof(sin);
+
+	zt_need(!getsockname(u->sock, (struct sockaddr *)&sin, &len));
+	zt_need(!zt_unlink(u->ctx, u->link, NULL));
+	close(u->sock);
+	u->open = is_established(ntohs(sin.sin_port));
+	return NULL;
+}
+
+/*
+ * UNLINK that has waited for a worker: that has the socket no more. Other CPUs have no time
+ * for what the worker would leave to others.
+ */
+TEST_F_TIMEOUT(leave, nothing_after_unlink, 240)
+{
+	enum { ROUNDS = 10, CPUS = 16 };
+	unsigned int cpu, cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	struct unlinker u = { .ctx = zt_open(O_NONBLOCK) };
+	pthread_t spinners[CPUS];
+	unsigned int i, open = 0;
+	struct zcp_event event;
+	struct zt_conn conn;
+	struct zf_fs fs;
+	char dir[80];
+	int file;
+
+	cpus = cpus < CPUS ? cpus : CPUS;
+	snprintf(dir, sizeof(dir), "%s/unlink", self->box.dir);
+	zt_need(!mkdir(dir, 0755) && !zf_mount(&fs, dir, SEED, ROUNDS * LEN));
+	file = zf_open(&fs);
+	for (i = 0; i < ROUNDS; i++) {
+		zt_connect(&conn, 0, 0);
+		u.sock = conn.tx;
+		u.link = zt_link(u.ctx, conn.tx);
+		zf_hold(&fs, 0);
+		/* Where nobody has read ahead yet. */
+		zt_submit_range(u.ctx, u.link, file, i * LEN, 8192);
+		zf_wait_held(&fs);
+		zn_wait_workers(&self->nl, 1);
+		start_first(&u.thread, 0, unlinker_main, &u);
+		zt_sleep_ms(20);
+		spinning = true;
+		for (cpu = 1; cpu < cpus; cpu++)
+			start_first(&spinners[cpu], cpu, spin, NULL);
+		zf_release(&fs, 0);
+		zt_need(!pthread_join(u.thread, NULL));
+		__atomic_store_n(&spinning, false, __ATOMIC_RELAXED);
+		for (cpu = 1; cpu < cpus; cpu++)
+			zt_need(!pthread_join(spinners[cpu], NULL));
+		open += u.open;
+		zt_event(u.ctx, &event);
+		conn.tx = -1;
+		zt_close(&conn);
+	}
+	EXPECT_EQ(0, open);
+	close(u.ctx);
+	close(file);
+	EXPECT_EQ(0, unmount_soon(&fs));
 }
 
 TEST_F_TIMEOUT(leave, close_does_not_wait, 240)
