@@ -48,12 +48,12 @@ struct zlink;
  * @inflight: bytes of jobs that were sent and are not known to be acked: what
  *	the send queues of its links hold
  *
- * Life: made by open(2). release() closes every link and forgets the jobs that
- * all but those that a worker is busy with; such a link is closed by its worker,
- * so the context can outlive its file, but not its links. The last reference
- * frees the jobs that are left, which are all final, on a workqueue of its own if
- * it is a worker's. While the file is open the module cannot be removed, and the
- * module's exit waits until the last context is gone.
+ * Life: made by open(2). release() closes every link and forgets all jobs but those
+ * that a worker is busy with; such a link is closed by its worker, so the context
+ * can outlive its file, but not its links. The last reference frees the jobs that
+ * are left, which are all final, on a workqueue of its own if it is a worker's.
+ * While the file is open the module cannot be removed, and the module's exit waits
+ * until the last context is gone.
  *
  * The table of contexts, for those who look at all of them, holds no reference:
  * freeing begins with leaving it, and a look-up takes a reference only when

@@ -195,11 +195,11 @@ static void zlink_flush(struct zlink *link)
 }
 
 /* Bytes to push before looking for links that wait. */
-static s64 zturn_quota(s64 budget)
+static s64 zturn_quota(const struct zlink *link, s64 budget)
 {
 	s64 quota = max_t(u32, READ_ONCE(zcp_quota_bytes), PAGE_SIZE);
 
-	if (!zrunq_is_wanted())
+	if (!zrunq_is_wanted(link))
 		quota = max_t(s64, quota, ZTURN_ALONE);
 	return min(quota, budget);
 }
@@ -234,7 +234,7 @@ static bool zlink_has_jobs(struct zlink *link)
 static void zlink_turn(struct zlink *link, bool may_read, s64 *budget,
 		       struct zbatch **batch)
 {
-	s64 left, quota = zturn_quota(*budget);
+	s64 left, quota = zturn_quota(link, *budget);
 	unsigned int stalls = 0;
 	enum zpush_result result;
 	struct zjob *job;
@@ -335,8 +335,8 @@ static void zlink_turn(struct zlink *link, bool may_read, s64 *budget,
 			break;
 		case ZPUSH_QUOTA:
 out_of_quota:
-			if (*budget > 0 && !zrunq_is_wanted()) {
-				quota = zturn_quota(*budget);
+			if (*budget > 0 && !zrunq_is_wanted(link)) {
+				quota = zturn_quota(link, *budget);
 				cond_resched();
 				continue;
 			}

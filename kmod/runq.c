@@ -29,6 +29,7 @@
  * @shares: of users who have links that wait, and may have another turn now; through
  *	zshare.entry, in their order
  * @most: turns of a user that are taken at a time
+ * @loud: links that wait and for which a worker was called
  * @idle: workers that have not been called, through zrunq_worker.idle
  * @wq: where they run
  * @workers: all of them
@@ -36,6 +37,7 @@
 struct zrunq {
 	struct list_head shares;
 	unsigned int most;
+	unsigned int loud;
 	struct list_head idle;
 	struct workqueue_struct *wq;
 	struct zrunq_worker *workers;
@@ -49,14 +51,11 @@ struct zrunq_worker {
 
 static struct zrunq zrunq_cached, zrunq_io;
 
-/* What ends contexts that no process is there for, and may wait for file systems. */
-static struct workqueue_struct *zrunq_end;
+/* Work that is no link's turn: looks at contexts, and what may wait for file systems. */
+static struct workqueue_struct *zrunq_look, *zrunq_end;
 
 /* All of both queues, the shares, and zlink.runq. Taken last, in any context. */
 static DEFINE_SPINLOCK(zrunq_lock);
-
-/* Links in both. */
-static unsigned int zrunq_links;
 
 /* Workers that take a turn now. */
 atomic_t zrunq_active = ATOMIC_INIT(0);
@@ -94,13 +93,30 @@ static void zrunq_take(struct zlink *link)
 	list_del(&link->called);
 	if (list_empty(&share->links))
 		list_del_init(&share->entry);
+	if (!link->quiet)
+		link->runq->loud--;
 	WRITE_ONCE(link->runq, NULL);
-	WRITE_ONCE(zrunq_links, zrunq_links - 1);
 }
 
-/* The next link, with the queue's reference; without one the worker is idle. */
+/* A worker that has not been called, to be called outside of the lock, or NULL. */
+static struct zrunq_worker *zrunq_take_idle(struct zrunq *rq)
+{
+	struct zrunq_worker *worker;
+
+	lockdep_assert_held(&zrunq_lock);
+	worker = list_first_entry_or_null(&rq->idle, struct zrunq_worker, idle);
+	if (worker)
+		list_del(&worker->idle);
+	return worker;
+}
+
+/*
+ * The next link, with the queue's reference; without one the worker is idle. A worker
+ * that was called for another link than the one it takes has that made up for.
+ */
 static struct zlink *zrunq_next(struct zrunq_worker *worker)
 {
+	struct zrunq_worker *other = NULL;
 	struct zrunq *rq = worker->rq;
 	struct zlink *link = NULL;
 	struct zshare *share;
@@ -114,10 +130,14 @@ static struct zlink *zrunq_next(struct zrunq_worker *worker)
 		share->turns++;
 		list_del_init(&share->entry);
 		zshare_enlist(rq, share);
+		if (link->quiet && rq->loud && !list_empty(&rq->shares))
+			other = zrunq_take_idle(rq);
 	} else {
 		list_add(&worker->idle, &rq->idle);
 	}
 	spin_unlock_irqrestore(&zrunq_lock, flags);
+	if (other)
+		queue_work(rq->wq, &other->work);
 	return link;
 }
 
@@ -155,18 +175,6 @@ static void zrunq_work(struct work_struct *work)
 	queue_work(rq->wq, work);
 }
 
-/* A worker that has not been called, to be called outside of the lock, or NULL. */
-static struct zrunq_worker *zrunq_take_idle(struct zrunq *rq)
-{
-	struct zrunq_worker *worker;
-
-	lockdep_assert_held(&zrunq_lock);
-	worker = list_first_entry_or_null(&rq->idle, struct zrunq_worker, idle);
-	if (worker)
-		list_del(&worker->idle);
-	return worker;
-}
-
 /**
  * zrunq_add() - Have a worker take a link's turn
  * @link: the link; the caller has a reference, or stands in its callback
@@ -192,12 +200,12 @@ void zrunq_add(struct zlink *link, bool call)
 			kref_get(&link->ref);
 		list_add_tail(&link->called, &share->links);
 		WRITE_ONCE(link->runq, rq);
-		WRITE_ONCE(zrunq_links, zrunq_links + 1);
 		link->quiet = true;
 		zshare_enlist(rq, share);
 	}
 	if (call && link->quiet) {
 		link->quiet = false;
+		rq->loud++;
 		/* Else all of the user's turns are taken: who ends one takes the next. */
 		if (!list_empty(&share->entry))
 			worker = zrunq_take_idle(rq);
@@ -256,11 +264,17 @@ void zrunq_remove(struct zlink *link)
 }
 
 /**
- * zrunq_is_wanted() - Does any link wait for a worker?
+ * zrunq_is_wanted() - Does any other link wait for a worker?
+ * @link: the link that has one
+ *
+ * Those of a user who has all of his turns wait for nobody but him.
  */
-bool zrunq_is_wanted(void)
+bool zrunq_is_wanted(const struct zlink *link)
 {
-	return READ_ONCE(zrunq_links);
+	const struct zuser *user = link->user;
+
+	return !list_empty(&zrunq_cached.shares) || !list_empty(&zrunq_io.shares) ||
+	       !list_empty(&user->cached.links) || !list_empty(&user->io.links);
 }
 
 /**
@@ -269,7 +283,7 @@ bool zrunq_is_wanted(void)
  */
 void zrunq_queue(struct work_struct *work)
 {
-	queue_work(zrunq_cached.wq, work);
+	queue_work(zrunq_look, work);
 }
 
 /**
@@ -297,8 +311,10 @@ static int zrunq_setup(struct zrunq *rq, const char *name, unsigned int most)
 		rq->workers[i].rq = rq;
 		list_add_tail(&rq->workers[i].idle, &rq->idle);
 	}
-	/* What limits it is the number of workers. */
-	rq->wq = alloc_workqueue("%s", WQ_UNBOUND | WQ_FREEZABLE, 0, name);
+	/* What limits it is the number of workers, also where a node has a part of this. */
+	rq->wq = alloc_workqueue("%s", WQ_UNBOUND | WQ_FREEZABLE,
+				 min_t(int, nr * num_possible_nodes(), WQ_UNBOUND_MAX_ACTIVE),
+				 name);
 	if (!rq->wq) {
 		kfree(rq->workers);
 		return -ENOMEM;
@@ -321,13 +337,18 @@ int zrunq_init(void)
 	ret = zrunq_setup(&zrunq_io, "zcp_io", ZRUNQ_IO_TURNS);
 	if (ret)
 		goto err_cached;
-	zrunq_end = alloc_workqueue("zcp_end", WQ_UNBOUND | WQ_FREEZABLE, 0);
-	if (!zrunq_end) {
-		ret = -ENOMEM;
+	ret = -ENOMEM;
+	zrunq_look = alloc_workqueue("zcp_look", WQ_UNBOUND | WQ_FREEZABLE, 0);
+	if (!zrunq_look)
 		goto err_io;
-	}
+	/* A server that does not answer must not keep the system from being suspended. */
+	zrunq_end = alloc_workqueue("zcp_end", WQ_UNBOUND, 0);
+	if (!zrunq_end)
+		goto err_look;
 	return 0;
 
+err_look:
+	destroy_workqueue(zrunq_look);
 err_io:
 	zrunq_teardown(&zrunq_io);
 err_cached:
@@ -337,8 +358,9 @@ err_cached:
 
 void zrunq_exit(void)
 {
-	/* What ends a context calls for workers. */
+	/* Both call for workers. */
 	destroy_workqueue(zrunq_end);
+	destroy_workqueue(zrunq_look);
 	/*
 	 * A worker that has ended a run just before another closed the link may
 	 * still be about to call for a worker of the other queue.

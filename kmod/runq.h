@@ -30,7 +30,7 @@ void zrunq_exit(void);
 void zrunq_add(struct zlink *link, bool call);
 void zrunq_call(unsigned int nr);
 void zrunq_remove(struct zlink *link);
-bool zrunq_is_wanted(void);
+bool zrunq_is_wanted(const struct zlink *link);
 void zrunq_queue(struct work_struct *work);
 void zrunq_queue_end(struct work_struct *work);
 

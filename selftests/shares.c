@@ -369,4 +369,63 @@ TEST_F_TIMEOUT(shares, batch_that_stands_still, 240)
 	close(file);
 }
 
+/*
+ * No worker was called for a link of a batch that stands still. One that is called for
+ * another user's link may take that one first, and wait for its socket's lock.
+ */
+TEST_F_TIMEOUT(shares, call_for_another_user, 240)
+{
+	enum { NR = 17 };
+	int file = zt_file(&self->box, 1, LEN), other = zt_file(&self->box, 2, LONG), i;
+	struct zcp_segment segs[2] = { zt_range(file, 0, LEN), zt_range(file, 0, 100) };
+	struct submission s = { .ctx = self->ctx };
+	struct reader reader = {};
+	struct zcp_job jobs[NR];
+	struct zcp_event event;
+	struct zt_sink sink;
+	uint32_t links[2];
+
+	reader.memory = mmap(NULL, ZT_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, self->page, 0);
+	zt_need(reader.memory != MAP_FAILED);
+	self->nr_conns = 2;
+	for (i = 0; i < 2; i++) {
+		zt_connect(&self->conns[i], 0, 0);
+		links[i] = zt_link(self->ctx, self->conns[i].tx);
+	}
+	reader.sock = self->conns[0].tx;
+	zt_need(send(self->conns[0].rx, "x", 1, 0) == 1);
+	zt_need(!pthread_create(&reader.thread, NULL, reader_main, &reader));
+	zf_wait_held(&self->held);
+
+	jobs[0] = zt_job(links[0], &segs[0], 1);
+	jobs[1] = zt_job(links[1], (void *)reader.memory, 1);
+	for (i = 2; i < NR; i++)
+		jobs[i] = zt_job(links[1], &segs[1], 1);
+	s.req = (struct zcp_submit) {
+		.size = sizeof(s.req), .jobs = (uintptr_t)jobs, .nr_jobs = NR,
+		.job_size = sizeof(*jobs),
+	};
+	zt_need(!pthread_create(&s.thread, NULL, submission_main, &s));
+	while (!__atomic_load_n(&jobs[0].id, __ATOMIC_ACQUIRE))
+		zt_sleep_ms(10);
+	zt_sleep_ms(ZT_WATCH / 4);
+	EXPECT_EQ(0, zn_held(&self->nl).workers);
+	EXPECT_TRUE(other_user_sends(self, other, LONG));
+	EXPECT_EQ(1, zn_held(&self->nl).workers);
+
+	zt_sink_count(&sink, self->conns[0].rx);
+	zf_release(&self->held, 0);
+	zt_need(!pthread_join(s.thread, NULL) && !pthread_join(reader.thread, NULL));
+	EXPECT_EQ(1, s.req.accepted);
+	zt_event(self->ctx, &event);
+	EXPECT_EQ(jobs[0].id, event.job);
+	EXPECT_EQ(ZCP_STATE_DONE, event.state);
+	zt_need(!shutdown(self->conns[0].tx, SHUT_WR));
+	zt_sink_join(&sink);
+	zt_sink_free(&sink);
+	munmap(reader.memory, ZT_PAGE);
+	close(other);
+	close(file);
+}
+
 TEST_HARNESS_MAIN

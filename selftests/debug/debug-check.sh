@@ -23,7 +23,7 @@ case ${1-} in
 '') ;;
 --quick)
 	KERNEL=uml-debug
-	TARGETS='race cancel events unload stuck failnth failjobs'
+	TARGETS='race cancel events unload stuck leave shares failnth failjobs'
 	;;
 *)
 	sed -n '/^# usage/s/^# //p' "$0" >&2
