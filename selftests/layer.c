@@ -6,7 +6,9 @@
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -29,8 +31,12 @@ int connect(int fd, const struct sockaddr *addr, socklen_t len)
 	int (*next)(int fd, const struct sockaddr *addr, socklen_t len) =
 		dlsym(RTLD_NEXT, "connect");
 	const char *layer = getenv("ZCP_LAYER");
+	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
 	int ret = next(fd, addr, len);
 
+	/* Who does not wait for it has it here all the same. */
+	if (ret && errno == EINPROGRESS)
+		ret = poll(&pfd, 1, -1) == 1 ? 0 : -1;
 	if (!ret && layer && strcmp(layer, "mptcp") &&
 	    setsockopt(fd, IPPROTO_TCP, TCP_ULP, layer, strlen(layer)))
 		_exit(77);
