@@ -254,7 +254,7 @@ static void zlink_turn(struct zlink *link, bool may_read, s64 *budget,
 		if (test_bit(ZLINK_CLOSED, &link->bits))
 			return;
 		if (test_bit(ZLINK_ENDING, &link->bits)) {
-			zlink_close(link);
+			zlink_close(link, true);
 			return;
 		}
 		if (zlink_reap(link))

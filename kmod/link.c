@@ -212,25 +212,38 @@ void zlink_publish(struct zlink *link)
 	xa_store(&link->ctx->links, link->id, link, GFP_KERNEL_ACCOUNT);
 }
 
-/* Nobody waits for a worker's reference, so it need not linger. */
+/*
+ * Nobody waits for a worker's reference, so it need not linger, if it is the last: who
+ * else has one may let go of it at any moment.
+ */
 static void zlink_end_work(struct work_struct *work)
 {
 	struct zlink *link = container_of(work, struct zlink, end);
-	struct socket *sock = link->sock;
+	struct file *file = link->sock->file;
+	struct sock *sk = link->sock->sk;
+	unsigned long linger = READ_ONCE(sk->sk_lingertime);
 
-	if (file_count(sock->file) == 1 && READ_ONCE(sock->sk->sk_lingertime))
-		WRITE_ONCE(sock->sk->sk_lingertime, 1);
+	sock_hold(sk);
+	if (linger)
+		WRITE_ONCE(sk->sk_lingertime, 1);
 	link->sock = NULL;
-	__fput_sync(sock->file);
+	__fput_sync(file);
+	/* For who has it still, unless he has set another time since. */
+	if (linger && !sock_flag(sk, SOCK_DEAD))
+		cmpxchg(&sk->sk_lingertime, 1, linger);
+	sock_put(sk);
 	zlink_put(link);
 }
 
-/* A worker would leave it to the one thread that does so for all of the system. */
-static void zlink_let_go_sock(struct zlink *link)
+/*
+ * A worker would leave it to the one thread that does so for all of the system; and who
+ * takes a turn within a call, until that call returns.
+ */
+static void zlink_let_go_sock(struct zlink *link, bool in_turn)
 {
 	struct socket *sock = link->sock;
 
-	if (current->flags & PF_KTHREAD) {
+	if (in_turn || current->flags & PF_KTHREAD) {
 		kref_get(&link->ref);
 		zrunq_queue_end(&link->end);
 	} else {
@@ -239,7 +252,7 @@ static void zlink_let_go_sock(struct zlink *link)
 	}
 }
 
-/* Who has waited for a worker to close a link waits until the socket is free, too. */
+/* Who has waited for a turn that closes a link waits until the socket is free, too. */
 static void zlink_take_back_sock(struct zlink *link)
 {
 	struct socket *sock;
@@ -255,8 +268,9 @@ static void zlink_take_back_sock(struct zlink *link)
 /**
  * zlink_close() - Close a link that is ending
  * @link: the link; the caller is its runner
+ * @in_turn: takes a turn; else nothing but the end of the link is what it has to do
  */
-void zlink_close(struct zlink *link)
+void zlink_close(struct zlink *link, bool in_turn)
 {
 	struct zctx *ctx = link->ctx;
 	u64 bytes = 0;
@@ -274,14 +288,14 @@ void zlink_close(struct zlink *link)
 	zlink_finish_all(link, zlink_una(link), ZCP_STATE_CANCELLED, ECANCELED,
 			 &link->cancelled, &bytes);
 	/*
-	 * What TCP holds back is the end of a job that was cut off here: it goes with the
-	 * next acknowledgment, or by TCP's own timer. To flush would be to wait for who has
-	 * the socket's lock, and this may be close(2).
+	 * What TCP holds back is the end of a job that was cut off here, or of the one before
+	 * it: it goes with the next acknowledgment, or by TCP's own timer. To flush would be
+	 * to wait for who has the socket's lock, and this may be close(2).
 	 */
 	spin_lock(&link->lock);
 	link->sk = NULL;
 	spin_unlock(&link->lock);
-	zlink_let_go_sock(link);
+	zlink_let_go_sock(link, in_turn);
 
 	zlink_give_limits(ctx);
 	link->ctx = NULL;
@@ -303,7 +317,7 @@ int zlink_unlink(struct zlink *link, u32 *cancelled)
 	if (zlink_wait_run(link, MAX_SCHEDULE_TIMEOUT))
 		return -EINTR;
 	/* Unless the runner before us has done so when it saw the mark. */
-	zlink_close(link);
+	zlink_close(link, false);
 	*cancelled = link->cancelled;
 	zlink_end_run(link);
 	zlink_take_back_sock(link);
@@ -332,7 +346,7 @@ void zlink_abandon(struct zlink *link, unsigned long until)
 		zlink_kick(link);
 		return;
 	}
-	zlink_close(link);
+	zlink_close(link, false);
 	zlink_end_run(link);
 	zlink_take_back_sock(link);
 }

@@ -68,8 +68,8 @@ enum {
  * @later: calls for a worker when nothing else has; the safety net
  * @timer: calls for the next turn of a job that has a rate
  * @ready: in zctx.ready
- * @end: lets go of the socket that a worker has closed the link of, unless somebody
- *	waits for that; holds a reference
+ * @end: lets go of the socket when the link was closed by a turn, or by a worker,
+ *	unless somebody waits for that; holds a reference
  * @idle: waiters for ZLINK_RUNNING to be free
  * @waiters: calls that wait to be the runner; they go first
  * @delay: of the safety net, in jiffies
@@ -173,7 +173,7 @@ void zlink_publish(struct zlink *link);
 void zlink_put(struct zlink *link);
 int zlink_unlink(struct zlink *link, u32 *cancelled);
 void zlink_abandon(struct zlink *link, unsigned long until);
-void zlink_close(struct zlink *link);
+void zlink_close(struct zlink *link, bool in_turn);
 
 /* runner.c */
 void zlink_kick(struct zlink *link);

@@ -6,6 +6,7 @@
 #include <linux/memcontrol.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <net/sock.h>
 
 #include "compat/compat.h"
 #include "context.h"
@@ -289,7 +290,7 @@ err_reserve:
 static int zjob_check_path(struct zlink *link, const struct zjob *job,
 			   u32 *reason)
 {
-	struct socket *sock = NULL;
+	struct sock *sk;
 	u32 i;
 
 	if (job->mode != ZCP_MODE_ZEROCOPY)
@@ -300,15 +301,15 @@ static int zjob_check_path(struct zlink *link, const struct zjob *job,
 		return 0;
 
 	spin_lock(&link->lock);
-	if (link->sk) {
-		sock = link->sock;
-		get_file(sock->file);
-	}
+	sk = link->sk;
+	/* Not its file: UNLINK does not wait for this, and the connection must end. */
+	if (sk)
+		sock_hold(sk);
 	spin_unlock(&link->lock);
-	if (!sock)
+	if (!sk)
 		return -ENOENT;
-	*reason = zpath_reason(sock->sk);
-	sockfd_put(sock);
+	*reason = zpath_reason(sk);
+	sock_put(sk);
 	if (*reason == ZCP_REASON_NONE)
 		return 0;
 	/* A connection that has ended has no route either. */

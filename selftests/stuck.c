@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <netinet/in.h>
@@ -371,6 +372,107 @@ TEST_F_TIMEOUT(stuck, ends_beside_a_reader_that_waits, 240)
 		zt_close(&conn);
 	}
 	close(other);
+}
+
+struct submission {
+	pthread_t thread;
+	struct zcp_submit req;
+	int ctx;
+	int ret;
+};
+
+static void *submission_main(void *arg)
+{
+	struct submission *s = arg;
+
+	s->ret = ioctl(s->ctx, ZCP_IOC_SUBMIT, &s->req) ? -errno : 0;
+	return NULL;
+}
+
+/* Does the peer hear within @ms that the connection has ended? */
+static bool ends_within(int sock, unsigned int ms)
+{
+	uint64_t until = zt_now_ns() + ms * 1000000ULL;
+	char buf[4096];
+	ssize_t len = 1;
+
+	while (len > 0 && zt_now_ns() < until) {
+		if (!zt_readable(sock, 100))
+			continue;
+		len = recv(sock, buf, sizeof(buf), MSG_DONTWAIT);
+	}
+	return len <= 0;
+}
+
+/*
+ * UNLINK while a submission is at the link of a socket that nobody else has. That closes
+ * it, and goes on with the rest of its batch, which is in memory that does not come: the
+ * connection does not stay open for that.
+ */
+TEST_F_TIMEOUT(stuck, unlink_within_a_submission, 240)
+{
+	int file = zt_file(&self->box, 1, LEN);
+	struct zcp_segment seg = zt_range(file, 0, LEN);
+	struct submission s = { .ctx = self->ctx };
+	struct call call = { .ctx = self->ctx };
+	struct zcp_event event;
+	struct zcp_job jobs[2];
+	struct zt_conn conn;
+	struct reader r;
+	struct zf_fs fs;
+	char dir[80];
+	void *memory;
+	int page;
+
+	snprintf(dir, sizeof(dir), "%s/memory", self->box.dir);
+	zt_need(!mkdir(dir, 0755) && !zf_mount(&fs, dir, SEED, LEN));
+	page = zf_open(&fs);
+	memory = mmap(NULL, ZT_PAGE, PROT_READ, MAP_PRIVATE, page, 0);
+	zt_connect(&conn, 0, 0);
+	call.link = zt_link(self->ctx, conn.tx);
+	r.sock = conn.tx;
+	r.memory = mmap(NULL, ZT_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, self->file, 0);
+	zt_need(memory != MAP_FAILED && r.memory != MAP_FAILED);
+	zt_need(send(conn.rx, "x", 1, 0) == 1);
+	zf_hold(&self->fs, 0);
+	zf_hold(&fs, 0);
+	zt_need(!pthread_create(&r.thread, NULL, reader_main, &r));
+	zf_wait_held(&self->fs);
+
+	/* The first job's push waits for the reader. */
+	jobs[0] = zt_job(call.link, &seg, 1);
+	jobs[1] = zt_job(self->link, memory, 1);
+	s.req = (struct zcp_submit) {
+		.size = sizeof(s.req), .jobs = (uintptr_t)jobs, .nr_jobs = 2,
+		.job_size = sizeof(*jobs),
+	};
+	zt_need(!pthread_create(&s.thread, NULL, submission_main, &s));
+	while (!__atomic_load_n(&jobs[0].id, __ATOMIC_ACQUIRE))
+		zt_sleep_ms(10);
+	zt_sleep_ms(ZT_WATCH / 4);
+	/* Nobody else has it. */
+	zt_need(!close(conn.tx));
+	conn.tx = -1;
+	zt_need(!pthread_create(&call.thread, NULL, call_unlink, &call));
+	zt_sleep_ms(ZT_WATCH / 4);
+	EXPECT_FALSE(is_back(&call));
+	zf_release(&self->fs, 0);
+	zf_wait_held(&fs);
+	zt_need(!pthread_join(call.thread, NULL) && !pthread_join(r.thread, NULL));
+	EXPECT_EQ(0, call.ret);
+	EXPECT_TRUE(ends_within(conn.rx, ZT_WATCH * 4));
+	zf_release(&fs, 0);
+	zt_need(!pthread_join(s.thread, NULL));
+	/* The second job is nonsense: what is in the file. */
+	EXPECT_EQ(1, s.req.accepted);
+	zt_event(self->ctx, &event);
+	EXPECT_EQ(jobs[0].id, event.job);
+	zt_close(&conn);
+	munmap(r.memory, ZT_PAGE);
+	munmap(memory, ZT_PAGE);
+	close(page);
+	close(file);
+	EXPECT_EQ(0, zf_unmount(&fs, 0));
 }
 
 TEST_F_TIMEOUT(stuck, other_links_go_on, 240)
