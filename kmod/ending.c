@@ -486,7 +486,8 @@ int zlink_cancel_job(struct zlink *link, struct zjob *job, long timeout,
 	spin_lock(&link->lock);
 	if (!zjob_is_final(job)) {
 		running = job == link->current_job;
-		ours = !job->cancel;
+		/* One behind a hole is to be cancelled, but nobody has asked for it. */
+		ours = !job->cancel || job->state == ZCP_STATE_QUEUED;
 		WRITE_ONCE(job->cancel, true);
 		if (!running)
 			zlink_end_locked(link, job, ZCP_STATE_CANCELLED,

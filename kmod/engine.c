@@ -285,7 +285,7 @@ static void zlink_turn(struct zlink *link, bool may_read, s64 *budget,
 		quota = zturn_quota_of(job, quota);
 		left = quota;
 		result = zjob_push(job, *batch, &quota, may_read);
-		if (result == ZPUSH_SENT || result == ZPUSH_FAILED)
+		if (result == ZPUSH_SENT || result == ZPUSH_FAILED || result == ZPUSH_STOPPED)
 			quota -= ZJOB_COST * (1 + job->nr_segs / ZJOB_COST_SEGS);
 		*budget -= left - quota;
 		if (job->sent != was && result != ZPUSH_SENT)
@@ -307,7 +307,9 @@ static void zlink_turn(struct zlink *link, bool may_read, s64 *budget,
 			if (READ_ONCE(job->cancel))
 				zlink_end_job(link, job, ZCP_STATE_CANCELLED,
 					      ECANCELED);
-			continue;
+			if (quota > 0 || zlink_is_ending(link) || !zlink_has_jobs(link))
+				continue;
+			goto out_of_quota;
 		case ZPUSH_BLOCKED:
 			if (job->sent != was) {
 				link->delay = ZDELAY_MIN;
