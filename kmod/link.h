@@ -64,7 +64,7 @@ enum {
  * @wait: our entry in it
  * @runq: where it waits for a worker's turn, or NULL; under the lock of run queues
  * @called: its place there
- * @quiet: no worker was called for it; as @runq
+ * @quiet: no worker was called for it by itself; as @runq
  * @later: calls for a worker when nothing else has; the safety net
  * @timer: calls for the next turn of a job that has a rate
  * @ready: in zctx.ready

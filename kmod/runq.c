@@ -11,9 +11,12 @@
  * file system, or who has a socket's lock, likes: so a user has half of the workers at
  * most, and no user can stop the links of all others.
  */
+#include <linux/cpumask.h>
 #include <linux/list.h>
+#include <linux/nodemask.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
+#include <linux/topology.h>
 #include <linux/workqueue.h>
 
 #include "limit.h"
@@ -267,7 +270,8 @@ void zrunq_remove(struct zlink *link)
  * zrunq_is_wanted() - Does any other link wait for a worker?
  * @link: the link that has one
  *
- * Those of a user who has all of his turns wait for nobody but him.
+ * Those of a user who has all of his turns wait for nobody but him. A link that waits for
+ * a turn that may read, while another moves what is cached, counts as another.
  */
 bool zrunq_is_wanted(const struct zlink *link)
 {
@@ -295,9 +299,30 @@ void zrunq_queue_end(struct work_struct *work)
 	queue_work(zrunq_end, work);
 }
 
-/* With as many workers as two users can have at a time. */
-static int zrunq_setup(struct zrunq *rq, const char *name, unsigned int most)
+/*
+ * Half of what a workqueue runs at a time on the node that runs the least, where each node
+ * has the part that its CPUs are of all. Workers run where they are called: with more, a
+ * user whose turns all wait on one node would stop the others' that are called there.
+ */
+static unsigned int zrunq_half_of_node(void)
 {
+	unsigned int part = WQ_UNBOUND_MAX_ACTIVE;
+	unsigned int cpus, all = num_online_cpus();
+	int node;
+
+	for_each_online_node(node) {
+		cpus = cpumask_weight_and(cpumask_of_node(node), cpu_online_mask);
+		if (cpus)
+			part = min_t(unsigned int, part, WQ_UNBOUND_MAX_ACTIVE * cpus / all);
+	}
+	/* Each node has some, however small its part. */
+	return max(part, 8U) / 2;
+}
+
+/* With as many workers as two users can have at a time. */
+static int zrunq_setup(struct zrunq *rq, const char *name, unsigned int turns)
+{
+	unsigned int most = min(turns, zrunq_half_of_node());
 	unsigned int i, nr = 2 * most;
 
 	INIT_LIST_HEAD(&rq->shares);
@@ -311,10 +336,8 @@ static int zrunq_setup(struct zrunq *rq, const char *name, unsigned int most)
 		rq->workers[i].rq = rq;
 		list_add_tail(&rq->workers[i].idle, &rq->idle);
 	}
-	/* What limits it is the number of workers, also where a node has a part of this. */
-	rq->wq = alloc_workqueue("%s", WQ_UNBOUND | WQ_FREEZABLE,
-				 min_t(int, nr * num_possible_nodes(), WQ_UNBOUND_MAX_ACTIVE),
-				 name);
+	/* What limits it is the number of workers. */
+	rq->wq = alloc_workqueue("%s", WQ_UNBOUND | WQ_FREEZABLE, WQ_UNBOUND_MAX_ACTIVE, name);
 	if (!rq->wq) {
 		kfree(rq->workers);
 		return -ENOMEM;
