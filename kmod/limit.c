@@ -33,7 +33,7 @@ MODULE_PARM_DESC(max_batch, "Jobs of one submission (4096)");
 
 unsigned int zcp_max_inline_total = 64 * 1024 * 1024;
 module_param_named(max_inline_total, zcp_max_inline_total, uint, 0644);
-MODULE_PARM_DESC(max_inline_total, "Inline bytes a context holds (64 MiB)");
+MODULE_PARM_DESC(max_inline_total, "Inline bytes a context holds (67108864)");
 
 unsigned int zcp_max_inflight = 4096;
 module_param_named(max_inflight, zcp_max_inflight, uint, 0644);
@@ -69,7 +69,8 @@ static const struct kernel_param_ops tight_ms_ops = {
 unsigned int zcp_tight_ms = 200;
 module_param_cb(tight_ms, &tight_ms_ops, &zcp_tight_ms, 0644);
 __MODULE_PARM_TYPE(tight_ms, "uint");
-MODULE_PARM_DESC(tight_ms, "Milliseconds that long jobs hold back after TCP's memory was short (200)");
+MODULE_PARM_DESC(tight_ms,
+		 "ms that long jobs hold back after TCP's memory was short (200, at most 3600000)");
 
 static DEFINE_HASHTABLE(zuser_table, 6);
 static DEFINE_SPINLOCK(zuser_lock);

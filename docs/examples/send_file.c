@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Send a file by libzcp, and say what became of its bytes.
+ * Send a file and a line feed by libzcp, and say what became of the bytes.
  *
  *	cc send_file.c -o send_file $(pkg-config --cflags --libs libzcp)
  *	./send_file HOST PORT FILE

@@ -450,6 +450,9 @@ ZCP_API int zcp_monitor_stats(struct zcp_monitor *monitor, struct zcp_stats *sta
  * @job: In: @size. Out: @job, @state and @bytes_sent, as they are afterwards.
  *	A job that had ended before stays what it was. May be NULL.
  *
+ * When @state is not final, the job ends as soon as the worker that is stuck with
+ * it comes back.
+ *
  * Return: 0, -ENOENT when there is no such job in this network namespace,
  * -EPERM when it is another user's, or another -errno.
  * Since: 0.3

@@ -53,7 +53,8 @@ struct zcp_msg_link;
  * @size: sizeof(struct zcp_pool_opts).
  * @limit: Bytes of memory it may hold; 0 for 256 MiB. At least what one buffer
  *	of @max_bytes needs, else the largest buffers cannot be had; at most
- *	2^36. Address space of up to 38 times that is taken.
+ *	2^36. Address space of up to 38 times that is taken; with the default
+ *	buckets, of 76 MiB at least.
  * @min_bytes: The smallest bucket, a power of two of 16 to 4 MiB; 0 for 16.
  * @max_bytes: The largest, a power of two of @min_bytes to 4 MiB; 0 for 4 MiB.
  * @flags: ZCP_POOL_*, or 0.
@@ -156,7 +157,8 @@ ZCP_API int zcp_pool_alloc(struct zcp_pool *pool, size_t len, void **buf);
  * @buf: The buffer, or NULL. By any thread.
  *
  * Return: 0, or -EINVAL when that is not where a buffer of this pool begins,
- * -EPERM in a child.
+ * -ENOMEM when this thread uses the pool for the first time and there is no memory
+ * for what it keeps at hand (the buffer is still the caller's), -EPERM in a child.
  * Since: 0.3
  */
 ZCP_API int zcp_pool_free(struct zcp_pool *pool, void *buf);
@@ -292,7 +294,8 @@ struct zcp_msg_stats {
  *
  * It has a context of its own, whose events nobody else reads.
  *
- * Return: 0, or as zcp_ctx_open(); -ERANGE for @linger_us; -EPERM in a child.
+ * Return: 0, or as zcp_ctx_open(); -ERANGE for @linger_us, -EAGAIN when the thread
+ * for it cannot be started; -EPERM in a child.
  * Since: 0.3
  */
 ZCP_API int zcp_msg_open(struct zcp_msg **msg, struct zcp_pool *pool,

@@ -25,10 +25,12 @@ const struct command cancel_command = {
 	.operand = OPERAND_JOB,
 	.run = cmd_cancel,
 	.details =
-		"JOB is an id of zcpctl list. What was sent stays sent; no more follows, of the jobs\n"
-		"behind it on its link neither, unless their program wants that. A job that had ended\n"
-		"before stays what it was. A job of another user needs CAP_NET_ADMIN. The exit\n"
-		"status is 1 when one of the jobs could not be cancelled; the others are.\n",
+		"JOB is an id of zcpctl list. What was sent stays sent; no more follows. When it is a\n"
+		"part of the job, those behind it on its link are cancelled too, unless their program\n"
+		"wants otherwise. A job that had ended before stays what it was. One that a worker is\n"
+		"stuck with shows the state it is in, and ends when that worker comes back; that is\n"
+		"no failure. A job of another user needs CAP_NET_ADMIN. The exit status is 1 when one\n"
+		"of the jobs could not be cancelled; the others are.\n",
 };
 
 static int cancel(struct zcp_monitor *monitor, struct printer *p, uint64_t id)

@@ -33,7 +33,10 @@ const struct command caps_command = {
 	.details =
 		"A connection is made to HOST:PORT and closed again; nothing is sent. What counts\n"
 		"is the device the route leaves by. A veth device says yes to everything and cannot\n"
-		"know what is behind it.\n",
+		"know what is behind it.\n"
+		"\n"
+		"A zcpctl recv there takes this for a transfer without bytes: it empties its FILE,\n"
+		"and ends if it has --once. With --streams it does neither.\n",
 };
 
 /* Returns an error of zcp's about the connection, or 0. */

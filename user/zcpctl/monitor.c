@@ -20,8 +20,9 @@ static const struct opt options[] = {
 	OPT("progress", 'p', NULL, "events about progress too (yes)"),
 	OPT("no-progress", 'P', NULL, "only of jobs that begin, change stage or end"),
 	OPT("interval", 'i', "SEC",
-	    "progress of a job at most every SEC seconds; the module has\n"
-	    "an interval of its own, its parameter progress_ms"),
+	    "progress of a job at most every SEC seconds, 0.01 to 86400;\n"
+	    "the module has an interval of its own, its parameter\n"
+	    "progress_ms"),
 	OPT_JSON("one object per line"),
 	OPT_HELP,
 	OPT_END,

@@ -40,14 +40,14 @@ static const struct opt options[] = {
 	  "receiver's TCP has acknowledged them (acked)"),
 	OPT("rate", 'r', "RATE",
 	  "send at most RATE bytes per second; with k, M, G or T\n"
-	  "for powers of 1000, Ki, Mi, Gi or Ti of 1024"),
+	  "for powers of 1000, Ki, Mi, Gi or Ti of 1024; up to 1Ti"),
 	OPT("nocache", 'n', NULL,
 	  "leave the page cache as it is found: what had to be read\n"
 	  "is dropped when it is acknowledged"),
 	OPT("streams", 's', "N",
 	  "send parts of the file over N connections, 1 to 64, to\n"
 	  "zcpctl recv --streams, which joins them (1)"),
-	OPT("interval", 'i', "SEC", "a line of progress every SEC seconds"),
+	OPT("interval", 'i', "SEC", "a line of progress every SEC seconds, 0.01 to 86400"),
 	OPT_JSON("one JSON object per line; the last one is the result"),
 	OPT("quiet", 'q', NULL, "no progress and no result, only errors"),
 	OPT_HELP,

@@ -21,7 +21,7 @@
 static int cmd_top(int argc, char **argv);
 
 static const struct opt options[] = {
-	OPT("interval", 'i', "SEC", "refresh every SEC seconds (2)"),
+	OPT("interval", 'i', "SEC", "refresh every SEC seconds, 0.01 to 86400 (2)"),
 	OPT("batch", 'b', NULL, "lines of text instead of a screen; needs no terminal"),
 	OPT("count", 'n', "N", "end after N refreshes"),
 	OPT_JSON("as --batch, one object per line"),
@@ -40,7 +40,8 @@ const struct command top_command = {
 		"BIT/S is the rate since the refresh before, RTT the connection's round trip time,\n"
 		"QUEUE the bytes in its send queue, ZC the share of the sent bytes that was not\n"
 		"copied. Keys: q quit, c cancel, / filter, < and > sort, r reverse, h for all keys.\n"
-		"NO_COLOR is respected. Text is cut to COLUMNS with --batch.\n",
+		"NO_COLOR is respected. Text is cut to COLUMNS with --batch. Ctrl-C and SIGTERM end\n"
+		"it as q does, and so does unloading the module, which is a failure.\n",
 };
 
 struct settings {

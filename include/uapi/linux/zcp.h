@@ -37,7 +37,7 @@
  * =============  ==========================================================
  * ENOTTY         the command does not exist
  * E2BIG          @size is larger than this kernel's structure and the tail
- *                is not zero
+ *                is not zero, or larger than a page
  * EINVAL         @size is too small, or a member has a value that can never
  *                be right: a range that overflows, an unknown segment type,
  *                more segments, jobs or inline bytes than ZCP_IOC_INFO says
@@ -215,7 +215,7 @@ enum zcp_limit {
  * @max_inline: Out: inline bytes a job may have.
  * @small_bytes: Out: file ranges shorter than this are copied in mode auto.
  * @quota_bytes: Out: bytes a link may push while others wait for their turn; a job of
- *	up to five times as many is not divided.
+ *	up to five times as many, and no more than 2 MiB, is not divided.
  * @__reserved: 0.
  * @max_inline_total: Out: inline bytes a context may hold.
  * @max_inflight: Out: bytes of its jobs that a context may have sent and not

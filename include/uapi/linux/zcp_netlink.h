@@ -285,9 +285,9 @@ enum zcp_nl_attr_stats {
  *	EBUSY as for contexts.
  * @ZCP_NL_CMD_JOB_CANCEL: Do: cancel the job with %ZCP_NL_A_JOB_ID, as
  *	ZCP_IOC_CANCEL does. The reply has its id, state and bytes sent. The first
- *	request for a job waits a tenth of a second at most for a worker that is
- *	held up by a disk: when the state is not final, the job ends as soon as
- *	that worker comes back.
+ *	request for a job, if it is the first of its send(2) (since 0.9.2), waits
+ *	a tenth of a second at most for a worker that is held up by a disk: when
+ *	the state is not final, the job ends as soon as that worker comes back.
  * @ZCP_NL_CMD_JOB_NEW_NTF: A job was accepted.
  * @ZCP_NL_CMD_JOB_PROGRESS_NTF: A job has sent bytes; at most once in the
  *	interval of the module's parameter progress_ms for each job.
