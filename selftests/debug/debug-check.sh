@@ -8,7 +8,7 @@
 #
 #   KERNEL="uml-debug uml-gcov kcsan"   on which of them
 #   TARGETS="race cancel"   some of the tests
-#   ZCP_VM_TIMEOUT=2700     seconds for each VM
+#   ZCP_VM_TIMEOUT=3600     seconds for each VM
 #
 # usage: debug-check.sh [--quick]     some tests of lives and failures, on uml-debug
 set -eu
@@ -17,7 +17,7 @@ shopt -s inherit_errexit
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
 export KERNEL=${KERNEL:-uml-debug uml-gcov kcsan} TARGETS=${TARGETS-}
-export ZCP_VM_TIMEOUT=${ZCP_VM_TIMEOUT:-2700}
+export ZCP_VM_TIMEOUT=${ZCP_VM_TIMEOUT:-3600}
 
 case ${1-} in
 '') ;;
