@@ -252,8 +252,11 @@ programs_on() {
 }
 
 boot() {
-	local log=$logs/vm-$1.log nic=all started=$SECONDS
+	local log=$logs/vm-$1.log nic=all started=$SECONDS names
 
+	names=$(programs_on "$1" | xargs)
+	# No name would choose all of them.
+	[ -n "$names" ] || return 0
 	case $1 in
 	uml-gcov)
 		# What they run is counted.
@@ -271,7 +274,7 @@ boot() {
 	esac
 	KERNEL='' "$vm/run.sh" --kernel "$1" --nic "$nic" --timeout "$limit" -- \
 		"make -s -C selftests run_tests KSFT_DIR='$ksft' \
-			TARGETS='$(programs_on "$1" | xargs)' 2>&1" >"$log" 2>&1
+			TARGETS='$names' 2>&1" >"$log" 2>&1
 	echo $? >"$logs/vm-$1.status"
 	echo $((SECONDS - started)) >"$logs/vm-$1.seconds"
 }
@@ -293,11 +296,16 @@ boot_all() {
 }
 
 judge() {
-	local kernel=$1 log=$logs/vm-$1.log dir=$logs/vm-$1 status numbers name
+	local kernel=$1 log=$logs/vm-$1.log dir=$logs/vm-$1 status numbers name names
 
+	names=$(programs_on "$kernel")
+	if [ -z "$names" ]; then
+		result "$kernel: there is a program to run" 1 "none of ${TARGETS-them} runs there"
+		return
+	fi
 	status=$(cat "$logs/vm-$1.status" 2>/dev/null || echo 126)
 	split_programs "$log" "$dir"
-	for name in $(programs_on "$kernel"); do
+	for name in $names; do
 		if [ ! -s "$dir/$name.tap" ]; then
 			result "$kernel: $name" 1 "it did not run, see $log"
 			continue
@@ -538,7 +546,7 @@ run_stage() {
 	vm)
 		# The stages beside this one build there too.
 		if flock "$top/.build/user.lock" make -s -C "$top/user" >"$logs/selftests.log" 2>&1 &&
-		   make -C "$here" KSFT_DIR="$ksft" >>"$logs/selftests.log" 2>&1; then
+		   make -j"$(nproc)" -C "$here" KSFT_DIR="$ksft" >>"$logs/selftests.log" 2>&1; then
 			! grep 'warning:' "$logs/selftests.log" >"$warnings"
 			result "selftests: built without a warning" $? "$(head -n 1 "$warnings")"
 			chosen_programs
@@ -684,10 +692,10 @@ ksft=$("$vm/kernel.sh" source 6.1)/tools/testing/selftests
 rm -f "$logs"/build-*.what "$logs"/vm-*.seconds
 # A VM has one thread of the host, and sleeps now and then: what has little to do with
 # time goes beside those that test.
-beside 0 build spec model
+beside 0 build spec
 run_stages user
 landed
-beside 15 dkms runner
+beside 15 dkms runner model
 run_stages vm
 landed
 run_stages deb judges

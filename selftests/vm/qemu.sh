@@ -79,6 +79,9 @@ machine_command() {
 		# Nor does the timer tick as often as the kernel expects when it looks whether
 		# it works at all.
 		append+=" no_timer_check"
+		# Kernels of other vendors' CPUs take it for unstable: what asks for the time
+		# would do so by a device, by a system call each time.
+		append+=" tsc=reliable"
 		machine[2]=tcg,thread=single
 		[ "$kernel" != kcsan ] || machine[2]=tcg,thread=multi
 		machine+=(-cpu max,la57=off)
