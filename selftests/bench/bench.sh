@@ -56,7 +56,11 @@ busy() {
 	: "$rest"
 	[ $((user + nice + sys - before)) -gt $((2 * $(nproc) * $(getconf CLK_TCK) / 10)) ]
 }
-! busy || echo "bench: this host is busy: speeds will be too low and vary" >&2
+load=idle
+if busy; then
+	load='busy: speeds are too low and vary'
+	echo "bench: this host is $load" >&2
+fi
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 rm -f "$out"/{results,targets}.json "$out"/{table,system}.txt "$out"/*.svg "$out"/*.dat
@@ -91,13 +95,23 @@ boot() {
 	[ $status -eq 0 ] || failed=1
 }
 
+# What else was asked for.
+chosen() {
+	local name
+
+	for name in METHODS CASES KERNEL MEM CPUS; do
+		[ -z "${!name-}" ] || printf ' %s=%q' "$name" "${!name}"
+	done
+}
+
 failed=0
-# One sender and one receiver, each on a CPU of its own; and those of many threads.
+# One sender and one receiver, each on a CPU of its own; and those of many threads, which
+# would all be on that one.
 pinned=
 rest=
 for suite in $suites; do
 	case $suite in
-	bulk | small | message | study-[abc]) pinned+=" $suite" ;;
+	bulk | small | message | study-[ac]) pinned+=" $suite" ;;
 	cache) ;;
 	*) rest+=" $suite" ;;
 	esac
@@ -125,12 +139,12 @@ for part in "${parts[@]}"; do
 done
 {
 	echo "date:    $(date -u +%Y-%m-%dT%H:%MZ)"
-	echo "command: make bench SUITE=$(tr ' ' , <<<"$suites") ROUNDS=$rounds"
+	echo "command: make bench SUITE=$(tr ' ' , <<<"$suites") ROUNDS=$rounds$(chosen)"
 	echo "zcp:     $(sed -n 's/^## \([0-9][0-9.]*\).*/\1/p' "$top/CHANGELOG.md" | head -n 1)" \
 		"$(git -C "$top" describe --always --dirty 2>/dev/null || :)"
 	echo "kernel:  $(cat "${parts[0]}/kernel")"
 	echo "VM:      $kernel, $cpus CPUs, $mem MiB (cache: ${MEM:-1024})"
-	echo "host:    $(uname -srm)"
+	echo "host:    $(uname -srm), $load"
 	echo "CPU:     $(nproc) x $(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -n 1)"
 } >"$out/system.txt"
 "$here/plot.sh" "$out"

@@ -30,7 +30,10 @@ struct bench_options {
 
 extern struct bench_options opt;
 
-/* Prints to stderr and ends the program with status 1. */
+/* Exit status of who could not go on; 1 is that of a check that failed. */
+#define STATUS_BROKEN 4
+
+/* Prints to stderr and ends the program with STATUS_BROKEN. */
 __attribute__((noreturn, format(printf, 1, 2))) void die(const char *format, ...);
 /* The same, with strerror(error). */
 __attribute__((noreturn, format(printf, 2, 3))) void die_errno(int error, const char *format, ...);
@@ -54,12 +57,15 @@ void machine_pin(bool last);
 
 /* A file whose bytes are a function of their offset (file_byte()). */
 struct file {
-	char path[256];
+	char path[256]; /* for messages: in file_make()'s directory it has no name */
 	int fd;
 	uint64_t size;
 };
 
-/* Makes @size bytes at @dir/@name, resident in the page cache. */
+/*
+ * Makes @size bytes in @dir, resident in the page cache. Others do not see the file, and
+ * it goes with who has it open.
+ */
 void file_make(struct file *f, const char *dir, const char *name, uint64_t size);
 void file_remove(struct file *f);
 uint8_t file_byte(uint64_t offset);
@@ -79,7 +85,7 @@ enum peer_mode {
 	PEER_READ,    /* read into a buffer, and dropped */
 	PEER_STORE,   /* read, and written to a file of the peer's */
 	PEER_CHECK,   /* every byte compared; see struct peer_hello */
-	PEER_STALL,   /* nothing is read until peer_resume() */
+	PEER_STALL,   /* nothing is read until peer_resume(), or ever without it */
 };
 
 /* The first bytes of a connection, in network order of members as they are. */
@@ -101,19 +107,31 @@ struct peer_hello {
 	uint64_t step;
 	/* PEER_ALONE: its SO_RCVLOWAT while a unit has more to come. */
 	uint64_t lowat;
+	/* Where bytes are compared: the file begins again after so many; 0: never. */
+	uint64_t wrap;
+	/* Of whom it is: what he has stalled ends with his connection for commands. */
+	uint64_t client;
 };
 
-/* Has a thread of the receiver that waits for whole units: for few connections. */
+/*
+ * Has a thread of the receiver that waits for whole units: for few connections, and refused
+ * when there are many.
+ */
 #define PEER_ALONE 1
 /* Shares one thread of the receiver with all that ask for it. */
 #define PEER_TOGETHER 2
 /* At most 64 KiB of it are read before it is the others' turn: all are served alike. */
 #define PEER_TURNS 4
+/* What is read, stored or dropped is also compared, as with PEER_CHECK. */
+#define PEER_COMPARE 8
 
 #define MAX_LOWAT (64 << 20)
 
-#define PEER_MAGIC 0x7a637063 /* "zcpc" */
+#define PEER_MAGIC 0x7a637064 /* "zcpd" */
 #define PEER_PORT "5077"      /* of serve */
+/* What a hello is answered with; of a connection that is refused nothing is read. */
+#define PEER_WELCOME 'y'
+#define PEER_REFUSED 'r'
 
 struct peer;
 
@@ -126,9 +144,14 @@ void peer_stop(struct peer *peer);
 pid_t peer_fork(void);
 /* A connected blocking socket, after the hello has been accepted. */
 int peer_connect(struct peer *peer, const struct peer_hello *hello);
+/*
+ * What is connected from now on sends a file of @size bytes again and again, and has every
+ * byte compared, whatever its mode. 0: no more.
+ */
+void peer_compare(struct peer *peer, uint64_t size);
 /* Waits for @n answers; dies when one is 'n' or the connection ends. */
 void peer_wait(int sock, uint64_t n);
-/* All stalled connections of this peer read on. */
+/* All connections that this peer has stalled read on. */
 void peer_resume(struct peer *peer);
 /* `zcp-bench serve`; returns an exit status. */
 int peer_serve(const char *address);
@@ -174,7 +197,7 @@ struct method {
 extern const struct method *const methods[];
 extern const size_t nr_methods;
 
-/* NULL when there is none, or opt.methods leaves it out, or it is missing (said once). */
+/* NULL when opt.methods leaves it out, or it is missing: see result_left_out(). */
 const struct method *method_find(const char *name);
 /* The context that zcp-xfer and zcp-job share; opened when first asked for. */
 struct zcp_ctx *method_zcp(void);
@@ -202,6 +225,15 @@ void result_target(const char *suite, const char *cas, const char *what, double 
 		   const char *op, double target);
 /* A check of bytes or counts that must hold at any speed; a failure is the exit status. */
 void result_check(const char *suite, const char *cas, bool good, const char *what);
+/* A suite begins, and ends. One that has reported nothing, though nobody asked it to, fails. */
+void result_begin(const char *suite);
+void result_end(void);
+/*
+ * A way, a case or a peer of this suite that is wanted and cannot be had: a check that fails,
+ * once in a suite. @why is for who can change that; with a word like "needs", "lacks",
+ * "without" or "missing" it is nothing that zcp does wrong: selftests/smoke.sh skips it.
+ */
+void result_left_out(const char *what, const char *why);
 /* Writes what there is so far to opt.out. */
 void results_save(void);
 /* Writes results.json, targets.json and table.txt to opt.out, prints the table. */

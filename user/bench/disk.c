@@ -39,17 +39,18 @@
 #define SPARE (64ULL << 20)
 #define DROP_TRIES 100
 #define GO_TRIES 100
+#define NO_PROGRAM 127
 
 static char dir[200];
 
-/* Exit status of a program, 127 when there is none. */
+/* Exit status of a program, NO_PROGRAM when there is none. */
 static int run_program(const char *const *argv)
 {
 	int status;
 	pid_t pid;
 
 	if (posix_spawnp(&pid, argv[0], NULL, NULL, (char *const *)argv, environ))
-		return 127;
+		return NO_PROGRAM;
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			die_errno(errno, "%s", argv[0]);
@@ -60,7 +61,7 @@ static int run_program(const char *const *argv)
 
 static bool cannot(const char *why)
 {
-	say("  left out: %s", why);
+	result_left_out("all cases", why);
 	return false;
 }
 
@@ -95,24 +96,54 @@ static bool is_made(void)
 	return made;
 }
 
-/* With all of it written now, and not by the kernel while speeds are measured. */
-static bool make(void)
+/*
+ * With all of it written now, and not by the kernel while speeds are measured. Returns why
+ * it is not made, or NULL.
+ */
+static const char *make(void)
 {
+	int status;
+
 	say("  making a file system on %s", opt.disk);
-	return !program("mkfs.ext4", "-q", "-F", "-L", LABEL, "-N", "4096", "-J", "size=16", "-E",
-			"lazy_itable_init=0,lazy_journal_init=0", opt.disk);
+	status = program("mkfs.ext4", "-q", "-F", "-L", LABEL, "-N", "4096", "-J", "size=16", "-E",
+			 "lazy_itable_init=0,lazy_journal_init=0", opt.disk);
+	if (status == NO_PROGRAM)
+		return "it needs mkfs.ext4 (e2fsprogs)";
+	return status ? "mkfs.ext4 fails, see what it says" : NULL;
 }
 
-static bool slow_make(unsigned int delay_ms)
+/* Known once somebody has asked for it, if there is one. */
+static bool has_delay(void)
+{
+	FILE *targets = popen("dmsetup targets 2>/dev/null", "re");
+	char line[128];
+	bool has = false;
+
+	while (targets && fgets(line, sizeof(line), targets))
+		has |= !strncmp(line, "delay ", 6);
+	if (targets)
+		pclose(targets);
+	return has;
+}
+
+/* Why there is no slow disk, or NULL. */
+static const char *slow_make(unsigned int delay_ms)
 {
 	char table[256];
+	int status;
 
 	snprintf(table, sizeof(table), "0 %llu delay %s 0 %u %s 0 0",
 		 (unsigned long long)device_size() / 512, opt.disk, delay_ms, opt.disk);
 	/* Without udev, which may not be there; then the node has to be asked for. */
-	return !program("dmsetup", "create", SLOW, "--noudevsync", "--noudevrules", "--table",
-			table) &&
-	       !program("dmsetup", "mknodes", SLOW);
+	status = program("dmsetup", "create", SLOW, "--noudevsync", "--noudevrules", "--table",
+			 table);
+	if (status == NO_PROGRAM)
+		return "it needs dmsetup";
+	if (status && !has_delay())
+		return "this kernel lacks dm-delay (CONFIG_DM_DELAY)";
+	if (status || program("dmsetup", "mknodes", SLOW))
+		return "dmsetup cannot make a slow disk, see what it says";
+	return NULL;
 }
 
 static void own_namespace(void)
@@ -126,16 +157,19 @@ static void own_namespace(void)
 bool disk_open(unsigned int delay_ms)
 {
 	const char *device = delay_ms ? SLOW_DEVICE : opt.disk;
+	const char *why = NULL;
 	int error;
 
 	if (!opt.disk)
-		return cannot("no --disk");
+		return cannot("it needs a block device to overwrite (--disk)");
 	if (geteuid())
-		return cannot("not root");
-	if (!is_made() && !make())
-		return cannot("mkfs.ext4 failed");
-	if (delay_ms && !slow_make(delay_ms))
-		return cannot("dmsetup cannot make a slow disk (dm-delay)");
+		return cannot("it needs root");
+	if (!is_made())
+		why = make();
+	if (!why && delay_ms)
+		why = slow_make(delay_ms);
+	if (why)
+		return cannot(why);
 	own_namespace();
 	snprintf(dir, sizeof(dir), "%s/zcp-bench-disk", opt.dir);
 	if (mkdir(dir, 0700) && errno != EEXIST)

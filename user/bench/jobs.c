@@ -157,10 +157,11 @@ void jobs_transfer(struct zcp_ctx *ctx, int sock, int fd, uint64_t off, uint64_t
 }
 
 void jobs_transfer_with(struct zcp_ctx *ctx, int sock, const void *header, uint32_t header_len,
-			int fd, uint64_t len)
+			int fd, uint64_t len, bool more)
 {
 	struct zcp_xfer xfer = {
 		.size = sizeof(xfer),
+		.flags = more ? ZCP_XFER_MORE : 0,
 		.in_fd = fd,
 		.out_fd = sock,
 		.header = (uintptr_t)header,

@@ -47,8 +47,11 @@ void jobs_wait(struct jobs *j, uint64_t left, job_done_fn *done, void *arg);
 
 /* Sends [@off, @off + @len) of a file by ZCP_IOC_XFER. */
 void jobs_transfer(struct zcp_ctx *ctx, int sock, int fd, uint64_t off, uint64_t len);
-/* The first @len bytes of a file behind a header, in one call. */
+/*
+ * The first @len bytes of a file behind a header, in one call. @more: something else follows
+ * on this connection, and may share a packet.
+ */
 void jobs_transfer_with(struct zcp_ctx *ctx, int sock, const void *header, uint32_t header_len,
-			int fd, uint64_t len);
+			int fd, uint64_t len, bool more);
 
 #endif /* ZCP_BENCH_JOBS_H */

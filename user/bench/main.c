@@ -37,18 +37,25 @@ static const struct option options[] = {
 	{ "help", no_argument, NULL, 'h' },	   { NULL, 0, NULL, 0 },
 };
 
+static const struct option serve_options[] = {
+	{ "dir", required_argument, NULL, 'd' },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
+};
+
 static const char help[] =
 	"usage: zcp-bench [OPTION]...\n"
-	"       zcp-bench serve [[ADDR:]PORT]\n"
+	"       zcp-bench serve [--dir DIR] [[ADDR:]PORT]\n"
 	"       zcp-bench message --tune [--peer HOST[:PORT]]\n"
 	"\n"
 	"Send files in every way that Linux has, side by side.\n"
 	"\n"
 	"      --suite NAME[,NAME]    these suites only; all without\n"
-	"      --methods NAME[,NAME]  these ways to send only\n"
+	"      --methods NAME[,NAME]  these ways to send only; also those of study-c\n"
 	"      --cases PATTERN        of some suites these only: 'conns-64-*'\n"
 	"      --rounds N             rounds of each comparison (7, at most 64)\n"
-	"      --smoke                small sizes, every byte checked, speeds not judged\n"
+	"      --smoke                small sizes, bytes of each way compared, speeds not\n"
+	"                             judged\n"
 	"      --out DIR              write results.json, targets.json and table.txt there\n"
 	"      --dir DIR              make files there; should be a tmpfs (/dev/shm)\n"
 	"      --disk DEV             a block device to use, for cold and cache; it is\n"
@@ -61,15 +68,21 @@ static const char help[] =
 	"      --list                 say what there is\n"
 	"\n"
 	"serve takes connections from anybody who can reach it, drops what arrives, and\n"
-	"tells how much CPU time this machine used. It ends by a signal.\n"
+	"tells how much CPU time this machine used. What --suite bulk and study-b have\n"
+	"stored is in files of DIR (/dev/shm), 2 GiB at most, until they end. It refuses\n"
+	"what it has no room for, and ends by a signal.\n"
 	"\n"
 	"message --tune finds from which size on messages are faster by reference, and\n"
 	"stores it for the programs of this host that use zcp_send_msg().\n"
 	"\n"
 	"Throughput counts until the receiver has confirmed every byte and the way to\n"
 	"send has told all it has to tell. CPU seconds are those of all CPUs of the\n"
-	"machine, of both machines with --peer. Exit status: 0 done, 1 a check failed,\n"
-	"2 usage.\n";
+	"machine, of both machines with --peer.\n"
+	"\n"
+	"A way to send, a case or a peer that cannot be had is a check that fails, and\n"
+	"says what it needs, unless --suite, --methods, --cases or --peer leave it out.\n"
+	"Exit status: 0 done, 1 a check failed, 2 usage, 4 it could not go on: what was\n"
+	"written to --out is not all.\n";
 
 void die(const char *format, ...)
 {
@@ -80,7 +93,7 @@ void die(const char *format, ...)
 	vfprintf(stderr, format, ap);
 	va_end(ap);
 	fputc('\n', stderr);
-	exit(1);
+	exit(STATUS_BROKEN);
 }
 
 void die_errno(int error, const char *format, ...)
@@ -92,7 +105,7 @@ void die_errno(int error, const char *format, ...)
 	vfprintf(stderr, format, ap);
 	va_end(ap);
 	fprintf(stderr, ": %s\n", strerror(error < 0 ? -error : error));
-	exit(1);
+	exit(STATUS_BROKEN);
 }
 
 void say(const char *format, ...)
@@ -150,7 +163,7 @@ static bool is_method(const char *name)
 	for (size_t i = 0; i < nr_methods; i++)
 		if (!strcmp(methods[i]->name, name))
 			return true;
-	return false;
+	return study_c_has(name);
 }
 
 /* The first name in @list that is none, or NULL; to be freed. */
@@ -214,7 +227,9 @@ static int run(const char *names)
 		say("suite %s: %s", suites[i]->name, suites[i]->help);
 		if (opt.pin)
 			machine_pin(false);
+		result_begin(suites[i]->name);
 		suites[i]->run();
+		result_end();
 		results_save();
 	}
 	return results_finish();
@@ -228,13 +243,24 @@ static int print_help(void)
 
 static int run_serve(int argc, char **argv)
 {
-	if (argc > 2)
+	int c;
+
+	while ((c = getopt_long(argc, argv, "h", serve_options, NULL)) != -1) {
+		switch (c) {
+		case 'd':
+			opt.dir = optarg;
+			break;
+		case 'h':
+			return print_help();
+		default:
+			return usage("that is not understood", NULL);
+		}
+	}
+	if (optind + 1 < argc)
 		return usage("serve takes one address", NULL);
-	if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")))
-		return print_help();
 	signal(SIGPIPE, SIG_IGN);
 	raise_limits();
-	return peer_serve(argc == 2 ? argv[1] : PEER_PORT);
+	return peer_serve(optind < argc ? argv[optind] : PEER_PORT);
 }
 
 int main(int argc, char **argv)

@@ -12,7 +12,7 @@
 
 enum message_way {
 	MESSAGE_SEND,	    /* from one buffer, by send(2) */
-	MESSAGE_SEND_BATCH, /* as many as zcp submits at a time, by sendmsg(2) */
+	MESSAGE_SEND_BATCH, /* one behind the other in a buffer, many by one send(2) */
 	MESSAGE_XFER,
 	MESSAGE_JOB,
 	MESSAGE_AUTO,	     /* by zcp_send_msg(), one by one */
@@ -46,6 +46,8 @@ struct producer {
 	struct zcp_msg *msg;
 	struct zcp_msg_link *msg_link;
 	struct samples throughput, messages, cpu;
+	double cpu_seconds;    /* of all rounds */
+	struct samples lasted; /* ns */
 };
 
 /* What @count must be a multiple of. */

@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "message.h"
@@ -28,7 +27,7 @@
 #define RING_SMOKE 16
 /* The ring is confirmed in so many parts. */
 #define PARTS 4
-/* One submission. */
+/* One submission, or one send(2) of many. */
 #define BATCH_BYTES (512 << 10)
 #define BATCH_MAX 128
 /* Of zcp_send_msg() in smoke, so that the receiver has read what is used again. */
@@ -52,13 +51,17 @@ unsigned int producer_granularity(size_t len)
 	return buffers(len) / PARTS;
 }
 
-static void ring_make(struct ring *r, size_t len)
+static void ring_make(struct ring *r, enum message_way way, size_t len)
 {
 	size_t align = len < PAGE ? MIN_DISTANCE : PAGE;
 	size_t size;
 
 	r->nr = buffers(len);
 	r->distance = (len + align - 1) / align * align;
+	if (way == MESSAGE_SEND_BATCH) {
+		r->nr = len < BATCH_BYTES ? BATCH_BYTES / len : 1;
+		r->distance = len;
+	}
 	size = r->nr * r->distance;
 	r->fd = memfd_create("zcp-bench-ring", MFD_CLOEXEC);
 	if (r->fd < 0 || ftruncate(r->fd, size))
@@ -106,28 +109,20 @@ static void run_send(struct producer *p)
 	}
 }
 
-/* The buffers are free again when the call returns. */
+/*
+ * Messages are written one behind the other, as one writes them who sends many: they need no
+ * vector. The buffer is free again when the call returns.
+ */
 static void run_send_batch(struct producer *p)
 {
 	const struct ring *r = &p->ring;
-	struct msghdr msg = { 0 };
-	struct iovec iov[BATCH_MAX];
 	uint64_t n;
-	ssize_t ret;
 
 	for (uint64_t i = 0; i < p->count; i += n) {
-		n = p->count - i < p->batch ? p->count - i : p->batch;
-		for (uint64_t k = 0; k < n; k++) {
-			iov[k].iov_base = r->memory + k * r->distance;
-			iov[k].iov_len = p->len;
-			produce(p, iov[k].iov_base);
-		}
-		msg.msg_iov = iov;
-		msg.msg_iovlen = n;
-		/* Blocking: only a signal makes it short, and none is caught here. */
-		ret = sendmsg(p->sock, &msg, MSG_NOSIGNAL);
-		if (ret != (ssize_t)(n * p->len))
-			die_errno(ret < 0 ? errno : EIO, "sendmsg");
+		n = p->count - i < r->nr ? p->count - i : r->nr;
+		for (uint64_t k = 0; k < n; k++)
+			produce(p, r->memory + k * p->len);
+		send_all(p->sock, r->memory, n * p->len, 0);
 	}
 }
 
@@ -298,7 +293,7 @@ void producer_open(struct producer *p, enum message_way way, size_t len, uint64_
 		p->per_answer = 1;
 	hello.unit = p->per_answer * len;
 	p->sock = peer_connect(peer, &hello);
-	ring_make(&p->ring, len);
+	ring_make(&p->ring, way, len);
 	p->batch = BATCH_BYTES / len;
 	if (p->batch > BATCH_MAX)
 		p->batch = BATCH_MAX;

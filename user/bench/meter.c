@@ -40,14 +40,15 @@ static size_t read_proc(const char *path, char *buf, size_t size)
 
 double machine_cpu(void)
 {
-	unsigned long long user, nice, sys, idle, wait, irq, softirq, steal;
+	unsigned long long user, nice, sys, idle, wait, irq, softirq;
 	char buf[512];
 
 	read_proc("/proc/stat", buf, sizeof(buf));
-	if (sscanf(buf, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &user, &nice, &sys, &idle,
-		   &wait, &irq, &softirq, &steal) != 8)
+	/* What follows is not its own: time in which the host ran somebody else. */
+	if (sscanf(buf, "cpu %llu %llu %llu %llu %llu %llu %llu", &user, &nice, &sys, &idle, &wait,
+		   &irq, &softirq) != 7)
 		die("/proc/stat is not understood");
-	return (double)(user + nice + sys + irq + softirq + steal) / sysconf(_SC_CLK_TCK);
+	return (double)(user + nice + sys + irq + softirq) / sysconf(_SC_CLK_TCK);
 }
 
 static uint64_t memory_of(const char *text, const char *key)

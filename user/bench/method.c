@@ -23,7 +23,6 @@ const size_t nr_methods = ARRAY_SIZE(methods);
 
 const struct method *method_find(const char *name)
 {
-	static bool said[ARRAY_SIZE(methods)];
 	const char *why;
 
 	for (size_t i = 0; i < nr_methods; i++) {
@@ -34,9 +33,7 @@ const struct method *method_find(const char *name)
 		why = methods[i]->missing();
 		if (!why)
 			return methods[i];
-		if (!said[i])
-			say("%s is left out: %s", name, why);
-		said[i] = true;
+		result_left_out(name, why);
 		return NULL;
 	}
 	die("there is no method %s", name);

@@ -11,6 +11,17 @@ extern const struct method method_read_send_64k, method_read_send_1m, method_mma
 	method_msg_zerocopy, method_sendfile, method_splice, method_uring_splice,
 	method_uring_send_zc, method_zcp_xfer, method_zcp_job, method_ceiling;
 
+/* For files that are not cached: sendfile, told what will be needed. In no list. */
+extern const struct method method_sendfile_ahead;
+
+/*
+ * What it asks for, of [@off, @end) of a file whose bytes up to @asked were asked for before.
+ * Returns up to where they are now.
+ */
+uint64_t ask_ahead(const struct file *f, uint64_t asked, uint64_t off, uint64_t end);
+/* Bytes of which then are sent. */
+#define AHEAD_PIECE (1 << 20)
+
 /* For what every kernel has. */
 const char *never_missing(void);
 

@@ -73,13 +73,13 @@ static const char *uring_missing(int opcode)
 
 	ret = io_uring_queue_init(2, &ring, 0);
 	if (ret)
-		return "no io_uring in this kernel, or it is not allowed";
+		return "this kernel lacks io_uring, or forbids it (kernel.io_uring_disabled)";
 	probe = io_uring_get_probe_ring(&ring);
 	has = probe && io_uring_opcode_supported(probe, opcode);
 	if (probe)
 		io_uring_free_probe(probe);
 	io_uring_queue_exit(&ring);
-	return has ? NULL : "this kernel's io_uring does not have it";
+	return has ? NULL : "this kernel's io_uring lacks it";
 }
 
 /*
@@ -445,7 +445,7 @@ static void splice_finish(void *state)
 
 static const char *built_without(void)
 {
-	return "built without liburing";
+	return "zcp-bench was built without liburing (liburing-dev)";
 }
 
 #define splice_missing built_without

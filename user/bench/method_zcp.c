@@ -4,7 +4,9 @@
  * be faster than.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -35,12 +37,19 @@ struct zcp_ctx *method_zcp(void)
 
 static const char *zcp_missing(void)
 {
+	static char why[128];
 	struct zcp_ctx *ctx;
+	int ret;
 
 	if (context)
 		return NULL;
-	if (zcp_ctx_open(&ctx, NULL))
-		return "/dev/zcp does not open";
+	ret = zcp_ctx_open(&ctx, NULL);
+	if (ret == -ENOENT || ret == -ENODEV || ret == -ENXIO)
+		return "/dev/zcp is missing: load the module (modprobe zcp)";
+	if (ret) {
+		snprintf(why, sizeof(why), "/dev/zcp does not open: %s", strerror(-ret));
+		return why;
+	}
 	zcp_ctx_close(ctx);
 	return NULL;
 }

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -32,6 +33,8 @@ struct peer {
 	enum peer_path path;
 	pid_t pid;
 	int control;
+	uint64_t client;  /* of the receiver, which may be there for others too */
+	uint64_t compare; /* bytes of the file that it compares with, or 0 */
 	struct sockaddr_in address;
 	struct net_address remote;
 };
@@ -46,9 +49,9 @@ const char *peer_path_name(enum peer_path path)
 const char *peer_path_missing(enum peer_path path)
 {
 	if (path == PEER_VETH && (access(NETNS_TX, F_OK) || access(NETNS_RX, F_OK)))
-		return "no network namespaces tx and rx";
+		return "it needs the network namespaces tx and rx (selftests/vm/nic.sh)";
 	if (path == PEER_REMOTE && !opt.remote)
-		return "no --peer";
+		return "it needs --peer";
 	return NULL;
 }
 
@@ -151,6 +154,8 @@ static void start_remote(struct peer *peer)
 		if (net_parse(text, true, &peer->remote))
 			die("%s is no HOST:PORT", opt.remote);
 	}
+	if (getrandom(&peer->client, sizeof(peer->client), 0) != sizeof(peer->client))
+		die_errno(errno, "getrandom");
 	peer->control = peer_connect(peer, &hello);
 }
 
@@ -185,6 +190,27 @@ void peer_stop(struct peer *peer)
 	free(peer);
 }
 
+void peer_compare(struct peer *peer, uint64_t size)
+{
+	peer->compare = size;
+}
+
+/* Waits for what the hello is answered with. */
+static void welcome(int sock)
+{
+	char answer;
+	ssize_t n;
+
+	do
+		n = recv(sock, &answer, 1, 0);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		die("the receiver ended the connection%s%s",
+		    n ? ": " : ", as one of another version does", n ? strerror(errno) : "");
+	if (answer != PEER_WELCOME)
+		die("the receiver refuses a connection that it has no room for, and says of what");
+}
+
 int peer_connect(struct peer *peer, const struct peer_hello *hello)
 {
 	struct peer_hello h = *hello;
@@ -204,9 +230,14 @@ int peer_connect(struct peer *peer, const struct peer_hello *hello)
 	}
 	setsockopt(sock, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	h.magic = PEER_MAGIC;
+	h.client = peer->client;
+	if (peer->compare) {
+		h.flags |= PEER_COMPARE;
+		h.wrap = peer->compare;
+	}
 	if (send(sock, &h, sizeof(h), MSG_NOSIGNAL) != sizeof(h))
 		die_errno(errno, "the receiver");
-	peer_wait(sock, 1);
+	welcome(sock);
 	return sock;
 }
 

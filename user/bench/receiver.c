@@ -2,6 +2,10 @@
 /*
  * The process that receives: two threads that share the connections, each with
  * an epoll of its own, and one for each connection that asks for it.
+ *
+ * As `serve` it takes connections from anybody, and goes on whatever they do. A thread that
+ * several share waits for none of them; who says no hello is closed, and so is one that asks
+ * for more than there is, or for whom there is no memory, thread or room on the disk.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,103 +18,144 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "bench.h"
 #include "receiver.h"
+#include "receiver_conn.h"
 
 #define WORKERS 2
 #define BATCH 64
 /* At most this much of one connection before the others have their turn. */
 #define TURN_BYTES (4 << 20)
-#define READ_BYTES (1 << 20)
 /* Of one that is to have short turns. */
 #define SHORT_TURN_BYTES (64 << 10)
 /* A connection with a thread: what it waits for in recv(), within a unit. */
 #define ALONE_BYTES (64 << 20)
-#define ALONE_MAX 64
-/*
- * A stored stream whose unit is longer starts over in its file here: there is one for
- * each method, all at a time, in memory beside the file that is sent.
- */
-#define STORE_BYTES (256ULL << 20)
+#define ALONE_MAX 128
+/* How long it waits for room for its answers. */
+#define ALONE_SEND_S 60
+/* Answers to commands that nobody has read, about; with more the connection is closed. */
+#define UNREAD_BYTES (16 << 10)
+/* What a stalled connection takes in the kernel, about. */
+#define STALL_BYTES (64 << 10)
 #define ANSWERS 4096
-
-struct worker {
-	int epoll;
-	char *buf;	/* address space, used as far as bytes are wanted */
-	char *expected; /* READ_BYTES */
-	pthread_t thread;
-};
-
-struct conn {
-	int fd;
-	struct worker *worker;
-	struct peer_hello hello;
-	size_t hello_got;
-	uint64_t got;
-	int lowat;
-	uint64_t owed; /* answers that were not sent yet */
-	int store;
-	bool wrong;   /* PEER_CHECK saw it */
-	bool ended;   /* by the sender */
-	bool alone;   /* has a thread */
-	bool local;   /* the control connection of this process */
-	bool polling; /* for room to answer */
-	struct conn *next;
-};
+#define CONNS_MAX (1 << 15)
+/* In which the hello has to come. */
+#define HELLO_NS 10000000000ULL
+/* Nothing is accepted for so long when there is no descriptor or no memory for it. */
+#define PAUSE_NS 100000000ULL
 
 static struct worker workers[WORKERS];
 static int listener;
-static pthread_mutex_t stalled_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct conn *stalled;
-static int nr_alone;
+/* When the first worker accepts again; 0: it does. */
+static uint64_t accept_at;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+/* Without a hello yet, the oldest first. */
+static struct conns newcomers = TAILQ_HEAD_INITIALIZER(newcomers);
+static struct conns controls = TAILQ_HEAD_INITIALIZER(controls);
+/* Nobody looks at them. */
+static struct conns stalled = TAILQ_HEAD_INITIALIZER(stalled);
+static int nr_conns, nr_alone;
 
+/* Address space; NULL when there is none. */
 static char *buffer(size_t size)
 {
 	char *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	if (p == MAP_FAILED)
-		die_errno(errno, "receiver: memory");
-	return p;
+	return p == MAP_FAILED ? NULL : p;
 }
 
-static void conn_poll(struct conn *c, int op, uint32_t events)
+/* Puts a connection into this list and out of another; the lock is held. */
+static void put(struct conn *c, struct conns *list)
+{
+	if (c->in)
+		TAILQ_REMOVE(c->in, c, entry);
+	c->in = list;
+	if (list)
+		TAILQ_INSERT_TAIL(list, c, entry);
+}
+
+static bool conn_poll(struct conn *c, int op, uint32_t events)
 {
 	struct epoll_event ev = { .events = events, .data.ptr = c };
 
-	if (epoll_ctl(c->worker->epoll, op, c->fd, &ev))
-		die_errno(errno, "receiver: epoll");
+	if (!epoll_ctl(c->worker->epoll, op, c->fd, &ev))
+		return true;
+	complain("epoll: %s", strerror(errno));
+	return false;
 }
 
-static void conn_new(int fd, bool control)
+/* Moves those that a client has stalled to another list; the lock is held. */
+static void take_stalled(uint64_t client, struct conns *to)
+{
+	struct conn *c, *next;
+
+	for (c = TAILQ_FIRST(&stalled); c; c = next) {
+		next = TAILQ_NEXT(c, entry);
+		if (c->hello.client == client)
+			put(c, to);
+	}
+}
+
+static struct conn *take_first(struct conns *list)
+{
+	struct conn *c = TAILQ_FIRST(list);
+
+	if (c)
+		put(c, NULL);
+	return c;
+}
+
+/* With a connection for commands ends what its client has stalled. */
+static void conn_free(struct conn *c)
+{
+	struct conns left = TAILQ_HEAD_INITIALIZER(left);
+	struct conn *other;
+
+	if (c->local)
+		_exit(0);
+	pthread_mutex_lock(&lock);
+	if (c->in == &controls)
+		take_stalled(c->hello.client, &left);
+	put(c, NULL);
+	pthread_mutex_unlock(&lock);
+	while ((other = take_first(&left)))
+		conn_free(other);
+	close(c->fd);
+	store_close(c);
+	__atomic_fetch_sub(&nr_conns, 1, __ATOMIC_RELAXED);
+	free(c);
+}
+
+static void conn_new(int fd, bool local)
 {
 	static unsigned int turn;
 	struct conn *c = calloc(1, sizeof(*c));
 
-	if (!c)
-		die("receiver: no memory");
+	if (!c) {
+		complain("no memory");
+		close(fd);
+		return;
+	}
 	c->fd = fd;
 	c->store = -1;
 	c->lowat = 1;
-	if (control) {
+	c->hello_due = now_ns() + HELLO_NS;
+	if (local) {
 		c->local = true;
 		c->hello.mode = PEER_CONTROL;
 		c->hello_got = sizeof(c->hello);
 	}
 	c->worker = &workers[turn++ % WORKERS];
-	conn_poll(c, EPOLL_CTL_ADD, EPOLLIN);
-}
-
-static void conn_free(struct conn *c)
-{
-	if (c->local)
-		_exit(0);
-	close(c->fd);
-	if (c->store >= 0)
-		close(c->store);
-	free(c);
+	__atomic_fetch_add(&nr_conns, 1, __ATOMIC_RELAXED);
+	pthread_mutex_lock(&lock);
+	put(c, local ? &controls : &newcomers);
+	pthread_mutex_unlock(&lock);
+	if (!conn_poll(c, EPOLL_CTL_ADD, EPOLLIN))
+		conn_free(c);
 }
 
 /* Sends what is owed; false when the connection is no more. */
@@ -125,9 +170,10 @@ static bool conn_answer(struct conn *c)
 			 (c->alone ? 0 : MSG_DONTWAIT) | MSG_NOSIGNAL);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && errno == EAGAIN) {
-			if (!c->polling)
-				conn_poll(c, EPOLL_CTL_MOD, EPOLLOUT | (c->ended ? 0 : EPOLLIN));
+		if (n < 0 && errno == EAGAIN && !c->alone) {
+			if (!c->polling &&
+			    !conn_poll(c, EPOLL_CTL_MOD, EPOLLOUT | (c->ended ? 0 : EPOLLIN)))
+				return false;
 			c->polling = true;
 			return true;
 		}
@@ -135,25 +181,32 @@ static bool conn_answer(struct conn *c)
 			return false;
 		c->owed -= n;
 	}
-	if (c->polling && !c->ended)
-		conn_poll(c, EPOLL_CTL_MOD, EPOLLIN);
+	if (c->polling && !c->ended && !conn_poll(c, EPOLL_CTL_MOD, EPOLLIN))
+		return false;
 	c->polling = false;
 	return !c->ended;
 }
 
-static void resume_all(void)
+/* Those of others stay as they are. */
+static void resume(uint64_t client)
 {
-	struct conn *c, *next;
+	struct conns resumed = TAILQ_HEAD_INITIALIZER(resumed);
+	struct conn *c;
 
-	pthread_mutex_lock(&stalled_lock);
-	c = stalled;
-	stalled = NULL;
-	pthread_mutex_unlock(&stalled_lock);
-	for (; c; c = next) {
-		next = c->next;
+	pthread_mutex_lock(&lock);
+	take_stalled(client, &resumed);
+	pthread_mutex_unlock(&lock);
+	while ((c = take_first(&resumed))) {
 		c->hello.mode = PEER_DISCARD;
-		conn_poll(c, EPOLL_CTL_ADD, EPOLLIN);
+		if (!conn_poll(c, EPOLL_CTL_ADD, EPOLLIN))
+			conn_free(c);
 	}
+}
+
+/* Who does not read his answers gets no more of them. */
+static bool reply(struct conn *c, const void *answer, size_t len)
+{
+	return send(c->fd, answer, len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len;
 }
 
 static bool control(struct conn *c)
@@ -169,69 +222,13 @@ static bool control(struct conn *c)
 		return false;
 	switch (command) {
 	case CONTROL_RESUME:
-		resume_all();
-		return send(c->fd, &command, 1, MSG_NOSIGNAL) == 1;
+		resume(c->hello.client);
+		return reply(c, &command, 1);
 	case CONTROL_CPU:
 		cpu = machine_cpu();
-		return send(c->fd, &cpu, sizeof(cpu), MSG_NOSIGNAL) == sizeof(cpu);
+		return reply(c, &cpu, sizeof(cpu));
 	default:
 		return false;
-	}
-}
-
-static int store_open(void)
-{
-	int fd = open(opt.dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-
-	if (fd < 0)
-		die_errno(errno, "receiver: a file in %s", opt.dir);
-	return fd;
-}
-
-/* Compares @len bytes of the stream that came to c->worker->buf. */
-static void check(struct conn *c, size_t len)
-{
-	const struct peer_hello *h = &c->hello;
-	char *expected = c->worker->expected;
-	const char *buf = c->worker->buf;
-	uint64_t unit, at;
-	size_t n;
-
-	for (size_t done = 0; done < len && !c->wrong; done += n) {
-		unit = h->unit ? (c->got + done) / h->unit : 0;
-		at = h->unit ? (c->got + done) % h->unit : c->got + done;
-		n = len - done;
-		if (h->unit && n > h->unit - at)
-			n = h->unit - at;
-		if (at < h->header) {
-			if (n > h->header - at)
-				n = h->header - at;
-			memset(expected, 'H', n);
-		} else {
-			file_fill(expected, h->offset + unit * h->step + at - h->header, n);
-		}
-		if (memcmp(buf + done, expected, n)) {
-			say("receiver: unit %llu has a wrong byte at or after %llu",
-			    (unsigned long long)unit, (unsigned long long)at);
-			c->wrong = true;
-		}
-	}
-}
-
-static void store(struct conn *c, size_t len)
-{
-	uint64_t wrap = c->hello.unit && c->hello.unit < STORE_BYTES ? c->hello.unit : STORE_BYTES;
-	uint64_t at;
-	ssize_t n;
-
-	for (size_t done = 0; done < len; done += n) {
-		at = (c->got + done) % wrap;
-		n = len - done;
-		if ((uint64_t)n > wrap - at)
-			n = wrap - at;
-		n = pwrite(c->store, c->worker->buf + done, n, at);
-		if (n <= 0)
-			die_errno(n ? errno : EIO, "receiver: storing");
 	}
 }
 
@@ -249,14 +246,14 @@ static size_t alone_room(struct conn *c, uint64_t left, bool discard)
 		left -= lowat;
 	}
 	if (lowat != c->lowat && setsockopt(c->fd, SOL_SOCKET, SO_RCVLOWAT, &lowat, sizeof(lowat)))
-		die_errno(errno, "receiver: SO_RCVLOWAT");
+		complain("SO_RCVLOWAT: %s", strerror(errno));
 	c->lowat = lowat;
 	return left < room ? left : room;
 }
 
 static bool receive(struct conn *c)
 {
-	bool discard = c->hello.mode == PEER_DISCARD;
+	bool discard = c->hello.mode == PEER_DISCARD && !is_compared(c);
 	size_t room = discard ? TURN_BYTES : READ_BYTES;
 	int flags = discard ? MSG_TRUNC : 0;
 	uint64_t before;
@@ -277,14 +274,14 @@ static bool receive(struct conn *c)
 		c->ended = true;
 		if (!c->hello.unit)
 			c->owed++;
-		if (c->polling)
-			conn_poll(c, EPOLL_CTL_MOD, EPOLLOUT);
+		if (c->polling && !conn_poll(c, EPOLL_CTL_MOD, EPOLLOUT))
+			return false;
 		return conn_answer(c) || c->polling;
 	}
-	if (c->hello.mode == PEER_CHECK)
-		check(c, n);
-	else if (c->hello.mode == PEER_STORE)
-		store(c, n);
+	if (is_compared(c))
+		compare(c, n);
+	if (c->hello.mode == PEER_STORE && !store(c, n))
+		return false;
 	before = c->got;
 	c->got += n;
 	if (c->hello.unit)
@@ -292,55 +289,132 @@ static bool receive(struct conn *c)
 	return !c->owed || conn_answer(c);
 }
 
+static void worker_free(struct worker *w)
+{
+	if (w->buf)
+		munmap(w->buf, ALONE_BYTES);
+	if (w->expected)
+		munmap(w->expected, READ_BYTES);
+	free(w);
+}
+
 static void *work_alone(void *arg)
 {
 	struct conn *c = arg;
 	struct worker *w = c->worker;
 
-	while (receive(c))
-		;
+	if (conn_answer(c))
+		while (receive(c))
+			;
 	conn_free(c);
-	munmap(w->buf, ALONE_BYTES);
-	free(w);
+	worker_free(w);
 	__atomic_fetch_sub(&nr_alone, 1, __ATOMIC_RELAXED);
 	return NULL;
 }
 
-/* Gives a connection a thread of its own, which stays in recv(). */
-static void alone(struct conn *c)
+/* A thread that has all that it needs; false without one. */
+static bool alone_start(struct conn *c)
 {
 	struct worker *w = calloc(1, sizeof(*w));
-	int error;
+	struct timeval patience = { .tv_sec = ALONE_SEND_S };
 
 	if (!w)
-		die("receiver: no memory");
+		return false;
 	w->buf = buffer(ALONE_BYTES);
+	if (is_compared(c))
+		w->expected = buffer(READ_BYTES);
 	epoll_ctl(c->worker->epoll, EPOLL_CTL_DEL, c->fd, NULL);
+	setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	c->worker = w;
 	c->alone = true;
-	__atomic_fetch_add(&nr_alone, 1, __ATOMIC_RELAXED);
-	error = pthread_create(&w->thread, NULL, work_alone, c);
-	if (error)
-		die_errno(error, "receiver: thread");
+	if (!w->buf || (is_compared(c) && !w->expected) ||
+	    pthread_create(&w->thread, NULL, work_alone, c)) {
+		worker_free(w);
+		return false;
+	}
 	pthread_detach(w->thread);
+	return true;
+}
+
+/* Gives a connection a thread of its own, which answers the hello and stays in recv(). */
+static bool alone(struct conn *c)
+{
+	bool good;
+
+	good = __atomic_fetch_add(&nr_alone, 1, __ATOMIC_RELAXED) < ALONE_MAX;
+	if (!good)
+		complain("more than %d connections want a thread", ALONE_MAX);
+	else if (!alone_start(c))
+		complain("no memory for a thread");
+	else
+		return true;
+	__atomic_fetch_sub(&nr_alone, 1, __ATOMIC_RELAXED);
+	return false;
 }
 
 /* Has the first thread read from a connection. */
-static void together(struct conn *c)
+static bool together(struct conn *c)
 {
 	epoll_ctl(c->worker->epoll, EPOLL_CTL_DEL, c->fd, NULL);
 	c->worker = &workers[0];
-	conn_poll(c, EPOLL_CTL_ADD, EPOLLIN);
+	return conn_poll(c, EPOLL_CTL_ADD, EPOLLIN);
 }
 
-/* After its answer to the hello it is not read from. */
-static void stall(struct conn *c)
+/* The connection for commands of a client; the lock is held. */
+static struct conn *control_of(uint64_t client)
 {
+	struct conn *c;
+
+	for (c = TAILQ_FIRST(&controls); c; c = TAILQ_NEXT(c, entry))
+		if (c->hello.client == client)
+			break;
+	return c;
+}
+
+/*
+ * After its answer to the hello it is not read from. From then on it is whose command
+ * resumes it or whose end ends it.
+ */
+static bool stall(struct conn *c)
+{
+	static const char welcome = PEER_WELCOME;
+	int size = STALL_BYTES;
+	bool good;
+
+	setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	epoll_ctl(c->worker->epoll, EPOLL_CTL_DEL, c->fd, NULL);
-	pthread_mutex_lock(&stalled_lock);
-	c->next = stalled;
-	stalled = c;
-	pthread_mutex_unlock(&stalled_lock);
+	pthread_mutex_lock(&lock);
+	good = control_of(c->hello.client) && reply(c, &welcome, 1);
+	if (good)
+		put(c, &stalled);
+	pthread_mutex_unlock(&lock);
+	if (!good)
+		complain("who stalls has no connection for commands");
+	return good;
+}
+
+static bool command(struct conn *c)
+{
+	int size = UNREAD_BYTES;
+	bool good;
+
+	setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	pthread_mutex_lock(&lock);
+	good = !control_of(c->hello.client);
+	if (good)
+		put(c, &controls);
+	pthread_mutex_unlock(&lock);
+	if (!good)
+		complain("a client has two connections for commands");
+	return good;
+}
+
+static bool refuse(struct conn *c)
+{
+	static const char refused = PEER_REFUSED;
+
+	reply(c, &refused, 1);
+	return false;
 }
 
 static bool is_hello(const struct peer_hello *h)
@@ -354,7 +428,7 @@ static bool is_hello(const struct peer_hello *h)
 	return h->mode <= PEER_STALL || h->mode == PEER_CONTROL;
 }
 
-/* Takes part of the hello; false when it is none. */
+/* Takes part of the hello; false when it is none, or asks for more than there is. */
 static bool hello(struct conn *c)
 {
 	ssize_t n;
@@ -368,39 +442,128 @@ static bool hello(struct conn *c)
 		return false;
 	if (c->hello_got < sizeof(c->hello))
 		return true;
+	pthread_mutex_lock(&lock);
+	put(c, NULL);
+	pthread_mutex_unlock(&lock);
 	if (!is_hello(&c->hello))
 		return false;
-	if (c->hello.mode == PEER_STORE)
-		c->store = store_open();
+	if (c->hello.mode == PEER_STALL)
+		return stall(c) || refuse(c);
+	if (c->hello.mode == PEER_CONTROL && !command(c))
+		return refuse(c);
+	if (c->hello.mode == PEER_STORE && !store_open(c))
+		return refuse(c);
 	c->owed = 1;
+	if (c->hello.flags & PEER_ALONE && c->hello.mode != PEER_CONTROL)
+		return alone(c) || refuse(c);
 	if (!conn_answer(c))
 		return false;
-	if (c->hello.mode == PEER_STALL)
-		stall(c);
-	else if (c->hello.flags & PEER_ALONE &&
-		 __atomic_load_n(&nr_alone, __ATOMIC_RELAXED) < ALONE_MAX)
-		alone(c);
-	else if (c->hello.flags & PEER_TOGETHER && c->worker != &workers[0] && !c->polling)
-		together(c);
+	if (c->hello.flags & PEER_TOGETHER && c->worker != &workers[0] && !c->polling)
+		return together(c);
 	return true;
 }
 
-static void accept_all(void)
+/* Of one whose machine is gone nothing would be heard. */
+static void keep_alive(int fd)
+{
+	int on = 1, idle = 30, interval = 10, tries = 6;
+
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &tries, sizeof(tries));
+}
+
+static void accepting(bool on)
+{
+	struct epoll_event ev = { .events = on ? EPOLLIN : 0 };
+
+	accept_at = on ? 0 : now_ns() + PAUSE_NS;
+	if (epoll_ctl(workers[0].epoll, EPOLL_CTL_MOD, listener, &ev))
+		die_errno(errno, "receiver: epoll");
+}
+
+/* What accept(2) says of the listener; all else is of the connection, or is over soon. */
+static bool is_fault(int error)
+{
+	return error == EBADF || error == EINVAL || error == ENOTSOCK || error == EFAULT;
+}
+
+static bool is_shortage(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+/* Some of those that wait. */
+static void accept_some(void)
 {
 	int on = 1;
 	int fd;
 
-	for (;;) {
+	for (int i = 0; i < BATCH; i++) {
 		fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-		if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
-			continue;
 		if (fd < 0 && errno == EAGAIN)
 			return;
-		if (fd < 0)
+		if (fd < 0 && is_fault(errno))
 			die_errno(errno, "receiver: accept");
+		if (fd < 0 && is_shortage(errno)) {
+			complain("accept: %s", strerror(errno));
+			accepting(false);
+			return;
+		}
+		if (fd < 0)
+			continue;
+		if (__atomic_load_n(&nr_conns, __ATOMIC_RELAXED) >= CONNS_MAX) {
+			complain("there are %d connections", CONNS_MAX);
+			close(fd);
+			continue;
+		}
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+		keep_alive(fd);
 		conn_new(fd, false);
 	}
+}
+
+/* Shut down, which their workers see. */
+static void expire(uint64_t now)
+{
+	struct conn *c;
+
+	pthread_mutex_lock(&lock);
+	while ((c = TAILQ_FIRST(&newcomers)) && c->hello_due <= now) {
+		shutdown(c->fd, SHUT_RDWR);
+		put(c, NULL);
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+static uint64_t first_due(void)
+{
+	uint64_t due = accept_at ? accept_at : UINT64_MAX;
+	struct conn *c;
+
+	pthread_mutex_lock(&lock);
+	c = TAILQ_FIRST(&newcomers);
+	if (c && c->hello_due < due)
+		due = c->hello_due;
+	pthread_mutex_unlock(&lock);
+	return due;
+}
+
+/* What is to be done when its time has come; returns the milliseconds until then, or -1. */
+static int look_after(void)
+{
+	uint64_t next = first_due(), now;
+
+	/* Mostly, and then nobody asks what time it is: where that is dear it would be measured. */
+	if (next == UINT64_MAX)
+		return -1;
+	now = now_ns();
+	if (accept_at && accept_at <= now)
+		accepting(true);
+	expire(now);
+	next = first_due();
+	return next == UINT64_MAX ? -1 : (int)((next - now) / 1000000 + 1);
 }
 
 static void serve_conn(struct conn *c, uint32_t events)
@@ -430,14 +593,14 @@ static void *work(void *arg)
 	int n;
 
 	for (;;) {
-		n = epoll_wait(w->epoll, events, BATCH, -1);
+		n = epoll_wait(w->epoll, events, BATCH, w == &workers[0] ? look_after() : -1);
 		if (n < 0 && errno != EINTR)
 			die_errno(errno, "receiver: epoll");
 		for (int i = 0; i < n; i++) {
 			if (events[i].data.ptr)
 				serve_conn(events[i].data.ptr, events[i].events);
 			else
-				accept_all();
+				accept_some();
 		}
 	}
 	return NULL;
@@ -455,6 +618,8 @@ void receiver_run(int listen_fd, int control_fd)
 
 		w->buf = buffer(TURN_BYTES);
 		w->expected = buffer(READ_BYTES);
+		if (!w->buf || !w->expected)
+			die("receiver: no memory");
 		w->epoll = epoll_create1(EPOLL_CLOEXEC);
 		if (w->epoll < 0)
 			die_errno(errno, "receiver: epoll");

@@ -10,7 +10,7 @@
 
 /*
  * Commands, one byte each. RESUME is answered with itself, CPU with the CPU
- * seconds of the machine as a double.
+ * seconds of the machine as a double. Who does not read the answers is closed.
  */
 #define CONTROL_RESUME 'R'
 #define CONTROL_CPU 'C'

@@ -12,6 +12,7 @@
 
 #define NAME 48
 #define COLUMNS 12
+#define WHAT 256
 
 struct result {
 	char suite[NAME], cas[NAME], method[NAME], metric[NAME], unit[NAME];
@@ -26,8 +27,9 @@ struct target {
 };
 
 struct check {
-	char suite[NAME], cas[NAME], what[128];
+	char suite[NAME], cas[NAME], what[WHAT];
 	bool good;
+	bool left_out;
 };
 
 static struct result *results;
@@ -36,6 +38,9 @@ static struct target *targets;
 static size_t nr_targets;
 static struct check *checks;
 static size_t nr_checks;
+/* The suite that runs, and what there was before it. */
+static char running[NAME];
+static size_t results_before, checks_before;
 
 static int compare_doubles(const void *a, const void *b)
 {
@@ -153,6 +158,41 @@ void result_check(const char *suite, const char *cas, bool good, const char *wha
 	c->good = good;
 	printf("%s - %s %s: %s\n", good ? "ok" : "not ok", suite, cas, what);
 	fflush(stdout);
+}
+
+void result_begin(const char *suite)
+{
+	copy(running, NAME, suite);
+	results_before = nr_results;
+	checks_before = nr_checks;
+}
+
+void result_end(void)
+{
+	bool reported = nr_results > results_before || nr_checks > checks_before;
+
+	if (!reported && (opt.methods || opt.cases))
+		say("  nothing: --methods and --cases leave nothing of it");
+	else if (!reported)
+		result_check(running, "all cases", false, "something is measured");
+	running[0] = '\0';
+}
+
+void result_left_out(const char *what, const char *why)
+{
+	char text[WHAT];
+
+	/* Of what is no suite. */
+	if (!running[0]) {
+		say("%s is left out: %s", what, why);
+		return;
+	}
+	for (size_t i = checks_before; i < nr_checks; i++)
+		if (checks[i].left_out && !strcmp(checks[i].cas, what))
+			return;
+	snprintf(text, sizeof(text), "left out: %s", why);
+	result_check(running, what, false, text);
+	checks[nr_checks - 1].left_out = true;
 }
 
 static void json_string(FILE *out, const char *key, const char *value)
@@ -377,6 +417,9 @@ int results_finish(void)
 {
 	int failed = 0;
 
+	if (!nr_results && !nr_checks)
+		result_check("bench", "all suites", false,
+			     "something is measured: --methods and --cases leave nothing");
 	results_save();
 	write_table(stdout);
 	for (size_t i = 0; i < nr_checks; i++)

@@ -27,8 +27,8 @@ struct way {
 	const char *name;
 	bool jobs; /* its responses end later, with an event */
 	/*
-	 * Begins a response on each of these connections, one of which may be
-	 * there more than once.
+	 * Begins a response on each of these connections. One that is there more
+	 * than once is so in a row: its responses may share packets.
 	 */
 	void (*respond)(struct server *s, const unsigned int *conn, unsigned int nr);
 };
@@ -50,8 +50,10 @@ struct server {
 	struct zcp_job *job; /* room for a wave */
 	struct zcp_segment *segment;
 
+	unsigned int waves; /* of a sample */
 	struct samples files, cpu, p50, p99;
-	uint64_t *latency; /* ns, of all rounds */
+	double cpu_seconds; /* of all rounds */
+	uint64_t *latency;  /* ns, of all rounds */
 };
 
 /* Whether it works here and is wanted. */

@@ -16,15 +16,18 @@ struct messenger {
 	const char *name;
 	/* Why it cannot work here, or NULL. */
 	const char *(*missing)(void);
-	/* @peer is NULL for one that brings its own receiver. */
 	void *(*open)(struct peer *peer, size_t len, uint64_t count);
 	void (*send)(void *state, const void *data, size_t len);
-	/* All of @count have arrived. */
+	/* All of @count have arrived; in smoke they are file_byte(0) and after, again each time. */
 	void (*finish)(void *state);
 	void (*close)(void *state);
 };
 
+/* Their receiver is not the peer, but a process of this machine. */
 extern const struct messenger messenger_zmq_copy, messenger_zmq_zerocopy;
+
+/* Whether study-c has a way to send of this name. */
+bool study_c_has(const char *name);
 
 /* The process that study-d measures. */
 int study_d_main(int argc, char **argv);

@@ -16,13 +16,19 @@
 #define BLOCK_BYTES (1 << 20)
 #define NR_METHODS 11
 #define LONG_BYTES (10 * GB)
+#define SMOKE_MB 2
+/* Beside a file: what else has to fit into memory. */
+#define SPARE_MB 256
 
 static const char *const all[] = {
 	"read-send-64k", "read-send-1m",  "mmap-send", "msg-zerocopy", "sendfile", "splice",
 	"uring-splice",	 "uring-send-zc", "zcp-xfer",  "zcp-job",      "ceiling",
 };
 
-static const uint64_t sizes[] = { 7, 21, 63, 98, 200, 350, 700, 1000 };
+static const uint64_t full_sizes[] = { 7, 21, 63, 98, 200, 350, 700, 1000 };
+static const uint64_t smoke_sizes[] = { SMOKE_MB };
+static const uint64_t *sizes;
+static size_t nr_sizes;
 
 static double speed(const struct transfer *t)
 {
@@ -91,20 +97,34 @@ static void size_name(char *buf, size_t len, uint64_t mb)
 		snprintf(buf, len, "%lluGB", (unsigned long long)mb / 1000);
 }
 
+static void cas_name(char *buf, size_t len, enum peer_path path, uint64_t mb)
+{
+	char size[24];
+
+	size_name(size, sizeof(size), mb);
+	snprintf(buf, len, "%s-%s", peer_path_name(path), size);
+}
+
 /* Returns the median of zcp-job, or 0. */
 static double run_size(enum peer_path path, struct peer *peer, uint64_t mb)
 {
 	struct transfer t[NR_METHODS] = { 0 };
 	struct transfer like = { .size = mb * MB };
+	uint64_t room = memory_available() / MB;
 	const struct transfer *job;
-	char size[24], cas[48];
+	char cas[48], why[96];
 	struct file f;
 	int nr;
 
-	size_name(size, sizeof(size), mb);
-	snprintf(cas, sizeof(cas), "%s-%s", peer_path_name(path), size);
+	cas_name(cas, sizeof(cas), path, mb);
 	if (!case_wanted(cas))
 		return 0;
+	if (room < mb + SPARE_MB) {
+		snprintf(why, sizeof(why), "it needs %llu MB of memory, and there are %llu",
+			 (unsigned long long)mb + SPARE_MB, (unsigned long long)room);
+		result_left_out(cas, why);
+		return 0;
+	}
 	file_make(&f, opt.dir, "zcp-bench-bulk", like.size);
 	like.file = &f;
 	nr = choose(t, &like, all, ARRAY_SIZE(all));
@@ -125,20 +145,13 @@ static void run_sizes(enum peer_path path, struct peer *peer)
 {
 	double first = 0, last = 0;
 
-	if (opt.smoke) {
-		run_size(path, peer, 2);
-		return;
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
-		if (memory_available() < sizes[i] * MB + 256 * MB) {
-			say("  no memory for a file of %llu MB", (unsigned long long)sizes[i]);
-			break;
-		}
+	for (size_t i = 0; i < nr_sizes; i++) {
 		last = run_size(path, peer, sizes[i]);
 		if (!i)
 			first = last;
 	}
-	if (first > 0 && last > 0)
+	/* Both of them, and not what memory or the user has left. */
+	if (first > 0 && last > 0 && !opt.smoke)
 		result_target(SUITE, peer_path_name(path),
 			      "throughput of zcp-job, largest / smallest file", last / first,
 			      ">=", 0.95);
@@ -177,6 +190,10 @@ static void run_long(enum peer_path path, struct peer *peer)
 	snprintf(same, sizeof(same), "%s-10GB-same", peer_path_name(path));
 	if (!case_wanted(growing))
 		return;
+	if (!largest()) {
+		result_left_out(growing, "it needs more than 133 MB of memory");
+		return;
+	}
 	file_make(&f, opt.dir, "zcp-bench-bulk", largest());
 	say("  %s: a file of %llu MB, sent until 10 GB are full; %s: 1 MiB again and again",
 	    growing, (unsigned long long)(f.size / MB), same);
@@ -209,7 +226,7 @@ static void run_real(enum peer_path path, struct peer *peer)
 	static const char *const names[] = { "read-send-1m", "sendfile", "zcp-job" };
 	static const enum peer_mode modes[] = { PEER_READ, PEER_STORE };
 	struct transfer t[2 * ARRAY_SIZE(names)] = { 0 };
-	struct transfer like = { .size = (opt.smoke ? 2 : 200) * MB };
+	struct transfer like = { .size = (opt.smoke ? SMOKE_MB : 200) * MB };
 	char cas[48], size[24];
 	int nr[2];
 	struct file f;
@@ -225,13 +242,38 @@ static void run_real(enum peer_path path, struct peer *peer)
 		like.mode = modes[i];
 		nr[i] = choose(t + (i ? nr[0] : 0), &like, names, ARRAY_SIZE(names));
 	}
+	/* A wrong byte ends the run. */
+	peer_compare(peer, opt.smoke ? f.size : 0);
 	transfers_run(t, nr[0] + nr[1], peer, opt.smoke ? 0 : SECONDS);
+	peer_compare(peer, 0);
 	for (int i = 0; i < nr[0] + nr[1]; i++) {
 		snprintf(cas, sizeof(cas), "%s-%s-%s", peer_path_name(path), size,
 			 i < nr[0] ? "read" : "store");
 		transfer_report(&t[i], SUITE, cas);
+		if (opt.smoke)
+			result_check(SUITE, cas, true, "every byte arrives");
 	}
 	file_remove(&f);
+}
+
+/* Whether there is a case for it: without one nobody misses it. */
+static bool path_wanted(enum peer_path path)
+{
+	char cas[48], other[64];
+	bool wanted = false;
+
+	for (size_t i = 0; i < nr_sizes; i++) {
+		cas_name(cas, sizeof(cas), path, sizes[i]);
+		wanted |= case_wanted(cas);
+	}
+	if (path == PEER_VETH)
+		return wanted;
+
+	cas_name(cas, sizeof(cas), path, opt.smoke ? SMOKE_MB : 200);
+	snprintf(other, sizeof(other), "%s-store", cas);
+	wanted |= case_wanted(other);
+	snprintf(other, sizeof(other), "%s-10GB-growing", peer_path_name(path));
+	return wanted || (!opt.smoke && case_wanted(other));
 }
 
 static void run_path(enum peer_path path)
@@ -239,8 +281,10 @@ static void run_path(enum peer_path path)
 	const char *why = peer_path_missing(path);
 	struct peer *peer;
 
+	if (!path_wanted(path))
+		return;
 	if (why) {
-		say("  %s is left out: %s", peer_path_name(path), why);
+		result_left_out(peer_path_name(path), why);
 		return;
 	}
 	peer = peer_start(path);
@@ -255,6 +299,8 @@ static void run_path(enum peer_path path)
 
 static void run(void)
 {
+	sizes = opt.smoke ? smoke_sizes : full_sizes;
+	nr_sizes = opt.smoke ? ARRAY_SIZE(smoke_sizes) : ARRAY_SIZE(full_sizes);
 	if (opt.remote) {
 		run_path(PEER_REMOTE);
 	} else {

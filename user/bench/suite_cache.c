@@ -15,6 +15,8 @@
 
 #include "disk.h"
 #include "jobs.h"
+#include "method.h"
+#include "rounds.h"
 
 #define SUITE "cache"
 #define MIB (1ULL << 20)
@@ -22,8 +24,6 @@
 #define HOT_BYTES (256 * MIB)
 /* The expert gives back what was sent in pieces like this. */
 #define PIECE_BYTES (16 * MIB)
-/* A round takes long. */
-#define MAX_CACHE_ROUNDS 3
 #define SAMPLE_NS 50000000
 #define GROWTH_MAX (64 * MIB)
 #define MAX_WAYS 4
@@ -33,6 +33,7 @@ struct way {
 	const char *needs; /* the method that must be usable for it */
 	void (*send)(int sock, const struct file *f);
 	struct samples throughput, cpu, growth, resident;
+	double cpu_seconds; /* of all rounds */
 };
 
 /* "Cached" of /proc/meminfo, as it is watched while a file is sent. */
@@ -94,31 +95,35 @@ static uint64_t watch_stop(void)
 	return watch.max - watch.start;
 }
 
-static void send_with(const char *name, int sock, const struct file *f, uint64_t off, uint64_t len)
+static void send_sendfile(int sock, const struct file *f)
 {
-	const struct method *m = method_find(name);
+	const struct method *m = &method_sendfile;
 	void *state = m->open(sock);
 
-	m->send(state, f, off, len, NULL, 0);
+	m->send(state, f, 0, f->size, NULL, 0);
 	m->finish(state);
 	m->close(state);
 }
 
-static void send_sendfile(int sock, const struct file *f)
-{
-	send_with("sendfile", sock, f, 0, f->size);
-}
-
-/* What the socket still refers to cannot be given back, and goes with the next piece. */
+/*
+ * Reads ahead as in suite cold. What the socket still refers to cannot be given back, and goes
+ * with the next piece.
+ */
 static void send_sendfile_fadvise(int sock, const struct file *f)
 {
-	uint64_t n;
+	const struct method *m = &method_sendfile;
+	void *state = m->open(sock);
+	uint64_t asked = 0, n;
 
 	for (uint64_t off = 0; off < f->size; off += n) {
-		n = f->size - off < PIECE_BYTES ? f->size - off : PIECE_BYTES;
-		send_with("sendfile", sock, f, off, n);
-		posix_fadvise(f->fd, 0, off + n, POSIX_FADV_DONTNEED);
+		asked = ask_ahead(f, asked, off, f->size);
+		n = f->size - off < AHEAD_PIECE ? f->size - off : AHEAD_PIECE;
+		m->send(state, f, off, n, NULL, 0);
+		if ((off + n) % PIECE_BYTES == 0)
+			posix_fadvise(f->fd, 0, off + n, POSIX_FADV_DONTNEED);
 	}
+	m->finish(state);
+	m->close(state);
 	peer_wait(sock, 1);
 	posix_fadvise(f->fd, 0, 0, POSIX_FADV_DONTNEED);
 }
@@ -178,12 +183,13 @@ static void sample(struct way *w, struct peer *peer, const struct file *big, con
 	close(sock);
 	samples_add(&w->throughput, big->size * 8.0 / m.ns);
 	samples_add(&w->cpu, m.cpu / (big->size / 1e9));
+	w->cpu_seconds += m.cpu;
 }
 
 static void report(const char *cas, const struct way *w)
 {
 	result_add(SUITE, cas, w->name, "throughput", "Gbit/s", &w->throughput);
-	result_add(SUITE, cas, w->name, "cpu_per_gb", "s", &w->cpu);
+	rounds_report_cpu(SUITE, cas, w->name, &w->cpu, w->cpu_seconds);
 	result_add(SUITE, cas, w->name, "cache_growth", "bytes", &w->growth);
 	result_add(SUITE, cas, w->name, "hot_resident", "fraction", &w->resident);
 	if (w->send != send_job)
@@ -202,16 +208,18 @@ static void report(const char *cas, const struct way *w)
 static void run_case(const char *cas, int reads, const struct way *ways, int nr, struct peer *peer,
 		     const struct file *big, const struct file *hot)
 {
-	int rounds = opt.rounds < MAX_CACHE_ROUNDS ? opt.rounds : MAX_CACHE_ROUNDS;
 	struct way way[MAX_WAYS];
+	int order[MAX_WAYS];
 
 	say("  %s: %llu MiB beside %llu MiB, %llu MiB of memory available", cas,
 	    (unsigned long long)(big->size / MIB), (unsigned long long)(hot->size / MIB),
 	    (unsigned long long)(memory_available() / MIB));
 	memcpy(way, ways, nr * sizeof(*way));
-	for (int round = 0; round < rounds; round++)
+	for (int round = 0; round < opt.rounds; round++) {
+		rounds_order(order, nr, round);
 		for (int i = 0; i < nr; i++)
-			sample(&way[(i + round) % nr], peer, big, hot, reads);
+			sample(&way[order[i]], peer, big, hot, reads);
+	}
 	for (int i = 0; i < nr; i++)
 		report(cas, &way[i]);
 }
@@ -229,7 +237,7 @@ static void run_ways(const struct way *way, int nr)
 	if (room < big_size)
 		big_size = room - room % (64 * MIB);
 	if (big_size < 64 * MIB) {
-		say("  left out: %s is too small", opt.disk);
+		result_left_out("all cases", "it needs a larger --disk");
 		return;
 	}
 	disk_file(&big, "big", big_size, 0);
@@ -256,7 +264,7 @@ static void run(void)
 		if (!method_find(all[i].needs))
 			continue;
 		if (all[i].send == send_job && !has_nocache())
-			say("  zcp-job is left out: this module has no NOCACHE");
+			result_left_out("zcp-job", "this module lacks NOCACHE");
 		else
 			way[nr++] = all[i];
 	}

@@ -4,19 +4,18 @@
  * each read; and how a cached file fares beside them.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cold.h"
+#include "method.h"
+#include "rounds.h"
 
 #define SUITE "cold"
 #define MB 1000000ULL
-#define AHEAD_PIECE (1 << 20)
-#define AHEAD_BYTES (8 << 20)
-#define AHEAD_STEP (128 << 10)
+#define MAX_METHODS 5
 
 struct stream {
 	struct cold *c;
@@ -30,25 +29,8 @@ struct stream {
 struct entry {
 	const struct method *method;
 	struct samples throughput, cpu;
+	double cpu_seconds; /* of all rounds */
 };
-
-/* What an expert adds to sendfile: reading ahead, as much as one call does, again and again. */
-static void ahead_send(void *state, const struct file *f, uint64_t off, uint64_t len,
-		       const void *hdr, size_t hdr_len)
-{
-	const struct method *plain = method_find("sendfile");
-	uint64_t asked = off, end = off + len, n;
-
-	for (; off < end; off += n) {
-		for (; asked < end && asked < off + AHEAD_BYTES; asked += AHEAD_STEP)
-			posix_fadvise(f->fd, asked, AHEAD_STEP, POSIX_FADV_WILLNEED);
-		n = end - off < AHEAD_PIECE ? end - off : AHEAD_PIECE;
-		plain->send(state, f, off, n, hdr, hdr_len);
-		hdr_len = 0;
-	}
-}
-
-static struct method ahead;
 
 /* Methods that work here. */
 static int choose(struct entry *e)
@@ -62,12 +44,8 @@ static int choose(struct entry *e)
 		if (!m)
 			continue;
 		e[nr++] = (struct entry){ .method = m };
-		if (strcmp(names[i], "sendfile"))
-			continue;
-		ahead = *m;
-		ahead.name = "sendfile-ahead";
-		ahead.send = ahead_send;
-		e[nr++] = (struct entry){ .method = &ahead };
+		if (!strcmp(names[i], "sendfile"))
+			e[nr++] = (struct entry){ .method = &method_sendfile_ahead };
 	}
 	return nr;
 }
@@ -146,6 +124,7 @@ static void sample(struct cold *c, struct entry *e)
 	cold_finish(c);
 	samples_add(&e->throughput, c->bytes * 8.0 / m.ns);
 	samples_add(&e->cpu, m.cpu / (c->bytes / 1e9));
+	e->cpu_seconds += m.cpu;
 	free(s);
 }
 
@@ -159,7 +138,8 @@ static const struct samples *find(const struct entry *e, int nr, const char *nam
 
 static void run_streams(struct peer *peer, int streams, uint64_t size)
 {
-	struct entry e[8];
+	struct entry e[MAX_METHODS];
+	int order[MAX_METHODS];
 	const struct samples *job, *base;
 	struct cold c;
 	char cas[24];
@@ -168,13 +148,15 @@ static void run_streams(struct peer *peer, int streams, uint64_t size)
 	snprintf(cas, sizeof(cas), "streams-%d", streams);
 	say("  %s", cas);
 	cold_open(&c, peer, streams, size);
-	for (int round = 0; round < opt.rounds; round++)
+	for (int round = 0; round < opt.rounds; round++) {
+		rounds_order(order, nr, round);
 		for (int i = 0; i < nr; i++)
-			sample(&c, &e[(i + round) % nr]);
+			sample(&c, &e[order[i]]);
+	}
 	cold_close(&c);
 	for (int i = 0; i < nr; i++) {
 		result_add(SUITE, cas, e[i].method->name, "throughput", "Gbit/s", &e[i].throughput);
-		result_add(SUITE, cas, e[i].method->name, "cpu_per_gb", "s", &e[i].cpu);
+		rounds_report_cpu(SUITE, cas, e[i].method->name, &e[i].cpu, e[i].cpu_seconds);
 	}
 	if (opt.smoke)
 		result_check(SUITE, cas, true, "every byte of every file arrives");

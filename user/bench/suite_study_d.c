@@ -4,6 +4,7 @@
  * process of its own: this program again, with an allocator preloaded.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 
 #include <zcp/pool.h>
 
+#include "rounds.h"
 #include "study.h"
 
 #define SUITE "study-d"
@@ -23,6 +25,10 @@
 /* So many samples of memory in a run. */
 #define SAMPLES 200
 #define PAGE 4096
+/* The same lengths in each run. */
+#define SEED 1
+/* Lengths of each power of two that a check draws. */
+#define KIND_DRAWS 1000
 
 struct subject {
 	const char *name;
@@ -83,15 +89,44 @@ static bool is_loaded(const char *name)
 	return found;
 }
 
-static size_t random_len(const struct workload *w, uint64_t *seed)
+/* How many powers of two there are from the shortest to the longest. */
+static unsigned int powers(const struct workload *w)
 {
-	size_t len = w->max;
+	unsigned int n = 1;
 
-	*seed = *seed * 6364136223846793005 + 1442695040888963407;
-	for (unsigned int halve = *seed >> 58; halve && len > w->min; halve--)
-		len /= 2;
+	for (size_t len = w->min; len < w->max; len *= 2)
+		n++;
+	return n;
+}
+
+/* One of so many powers of two. */
+static size_t random_len(const struct workload *w, unsigned int kinds, uint64_t *seed)
+{
+	size_t len = w->max >> rounds_random(seed) % kinds;
+
 	/* Up to a quarter less, as messages are no powers of two. */
-	return len - (w->min == w->max ? 0 : (*seed >> 40) % (len / 4));
+	return len - (w->min == w->max ? 0 : rounds_random(seed) % (len / 4));
+}
+
+/* Whether about as many lengths are of each power of two. */
+static bool all_kinds(const struct workload *w)
+{
+	unsigned int nr = powers(w), kind, seen[CHAR_BIT * sizeof(size_t)] = { 0 };
+	uint64_t seed = SEED;
+
+	for (unsigned int i = 0; i < nr * KIND_DRAWS; i++) {
+		size_t len = random_len(w, nr, &seed);
+
+		for (kind = 0; len <= w->max >> (kind + 1); kind++)
+			;
+		if (kind >= nr)
+			return false;
+		seen[kind]++;
+	}
+	for (kind = 0; kind < nr; kind++)
+		if (seen[kind] < KIND_DRAWS * 0.8 || seen[kind] > KIND_DRAWS * 1.2)
+			return false;
+	return true;
 }
 
 static void run_one(const struct workload *w, bool pooled, uint64_t runs, const char *dat,
@@ -99,7 +134,8 @@ static void run_one(const struct workload *w, bool pooled, uint64_t runs, const 
 {
 	static void *alive[ALIVE];
 	static size_t length[ALIVE];
-	uint64_t seed = 1, used = 0, start, peak, first, paused = 0;
+	uint64_t seed = SEED, used = 0, start, peak, first, paused = 0;
+	unsigned int kinds = powers(w);
 	struct zcp_pool *pool = NULL;
 	FILE *out = NULL;
 
@@ -112,7 +148,7 @@ static void run_one(const struct workload *w, bool pooled, uint64_t runs, const 
 	start = now_ns();
 	for (uint64_t i = 0; i < runs; i++) {
 		unsigned int k = i % w->alive;
-		size_t len = random_len(w, &seed);
+		size_t len = random_len(w, kinds, &seed);
 
 		if (alive[k]) {
 			used -= length[k];
@@ -121,10 +157,10 @@ static void run_one(const struct workload *w, bool pooled, uint64_t runs, const 
 			else
 				free(alive[k]);
 		}
-		if (pool)
-			zcp_pool_alloc(pool, len, &alive[k]);
-		else
+		if (!pool)
 			alive[k] = malloc(len);
+		else if (zcp_pool_alloc(pool, len, &alive[k]))
+			alive[k] = NULL;
 		if (!alive[k])
 			die("no memory");
 		length[k] = len;
@@ -210,6 +246,15 @@ static bool measure(size_t subject, size_t workload, uint64_t runs, const char *
 	return true;
 }
 
+/* Told once, however often it is not there. */
+static void left_out(const struct subject *s)
+{
+	char why[80];
+
+	snprintf(why, sizeof(why), "this system lacks %s", s->preload);
+	result_left_out(s->name, why);
+}
+
 static void run_workload(size_t workload)
 {
 	const struct workload *w = &workloads[workload];
@@ -217,28 +262,29 @@ static void run_workload(size_t workload)
 	struct samples ns[ARRAY_SIZE(subjects)] = { 0 };
 	struct samples peak[ARRAY_SIZE(subjects)] = { 0 };
 	struct samples fragmented[ARRAY_SIZE(subjects)] = { 0 };
+	int order[ARRAY_SIZE(subjects)];
 	char dat[4096];
 	struct report r;
 
 	say("  %s", w->name);
-	for (int round = 0; round < opt.rounds; round++)
+	for (int round = 0; round < opt.rounds; round++) {
+		rounds_order(order, ARRAY_SIZE(subjects), round);
 		for (size_t k = 0; k < ARRAY_SIZE(subjects); k++) {
-			size_t i = (k + round) % ARRAY_SIZE(subjects);
+			int i = order[k];
 
 			*dat = '\0';
 			if (opt.out && !round)
 				snprintf(dat, sizeof(dat), "%s/memory-%s.%s.dat", opt.out, w->name,
 					 subjects[i].name);
 			if (!measure(i, workload, runs, dat, &r)) {
-				if (!round)
-					say("%s is left out: there is no %s", subjects[i].name,
-					    subjects[i].preload);
+				left_out(&subjects[i]);
 				continue;
 			}
 			samples_add(&ns[i], r.ns);
 			samples_add(&peak[i], r.peak);
 			samples_add(&fragmented[i], r.fragmented);
 		}
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(subjects); i++) {
 		result_add(SUITE, w->name, subjects[i].name, "time", "ns", &ns[i]);
 		result_add(SUITE, w->name, subjects[i].name, "peak_memory", "bytes", &peak[i]);
@@ -247,6 +293,7 @@ static void run_workload(size_t workload)
 				   &fragmented[i]);
 	}
 	result_check(SUITE, w->name, ns[0].n && ns[3].n, "runs with glibc and with zcp-pool");
+	result_check(SUITE, w->name, all_kinds(w), "as many lengths of each power of two");
 }
 
 static void run(void)

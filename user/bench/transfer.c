@@ -5,19 +5,22 @@
  * A sample is the time from the first call until the receiver has confirmed
  * every byte and the method has nothing open any more. Connections last for
  * all samples; what a method sets up for a connection is made anew for each
- * sample, before its time starts (zcp's link with the first job, within it).
+ * sample, before its time starts (zcp's link with the first job, within it), and
+ * ended after it.
  */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "rounds.h"
 #include "transfer.h"
 
 /* What is shorter says little about what a transfer takes. */
 #define LEARN_NS 50000000
 #define HEADER 200
 #define CEILING_BLOCK (1 << 20)
+#define MAX_TRANSFERS 64
 
 struct stream {
 	struct transfer *t;
@@ -163,6 +166,7 @@ void transfer_round(struct transfer *t)
 	run(t, &m);
 	samples_add(&t->throughput, bytes * 8 / m.ns);
 	samples_add(&t->cpu, m.cpu / (bytes / 1e9));
+	t->cpu_seconds += m.cpu;
 	samples_add(&t->memory, m.peak_mem);
 }
 
@@ -175,17 +179,23 @@ void transfer_close(struct transfer *t)
 void transfer_report(const struct transfer *t, const char *suite, const char *cas)
 {
 	result_add(suite, cas, t->method->name, "throughput", "Gbit/s", &t->throughput);
-	result_add(suite, cas, t->method->name, "cpu_per_gb", "s", &t->cpu);
+	rounds_report_cpu(suite, cas, t->method->name, &t->cpu, t->cpu_seconds);
 	result_add(suite, cas, t->method->name, "peak_memory", "bytes", &t->memory);
 }
 
 void transfers_run(struct transfer *t, int nr, struct peer *peer, double seconds)
 {
+	int order[MAX_TRANSFERS];
+
+	if (nr > MAX_TRANSFERS)
+		die("too many transfers");
 	for (int i = 0; i < nr; i++)
 		transfer_open(&t[i], peer, seconds);
-	for (int round = 0; round < opt.rounds; round++)
+	for (int round = 0; round < opt.rounds; round++) {
+		rounds_order(order, nr, round);
 		for (int i = 0; i < nr; i++)
-			transfer_round(&t[(i + round) % nr]);
+			transfer_round(&t[order[i]]);
+	}
 	for (int i = 0; i < nr; i++)
 		transfer_close(&t[i]);
 }

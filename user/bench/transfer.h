@@ -25,6 +25,7 @@ struct transfer {
 	uint64_t part[MAX_STREAMS]; /* bytes of each stream */
 	uint64_t repeat;	    /* transfers in one sample */
 	struct samples throughput, cpu, memory;
+	double cpu_seconds; /* of all rounds */
 };
 
 /* Connects, sends the file a few times, and finds how often a sample sends it. */
@@ -34,10 +35,7 @@ void transfer_round(struct transfer *t);
 void transfer_close(struct transfer *t);
 void transfer_report(const struct transfer *t, const char *suite, const char *cas);
 
-/*
- * All of them, opt.rounds times, each round beginning with another one; then
- * reports those that have a method.
- */
+/* All of them, opt.rounds times, in another order each time. */
 void transfers_run(struct transfer *t, int nr, struct peer *peer, double seconds);
 
 /* Sends all of @f with and without a header and has every byte compared. */

@@ -51,6 +51,7 @@ for program in "$@"; do
 done
 suite build test/build.sh
 suite cli test/cli.sh
+suite bench test/bench.sh
 suite monitor test/monitor.sh
 suite completion test/completion.sh
 suite preloaded test/preload.sh
