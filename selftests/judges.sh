@@ -38,7 +38,7 @@ pair() {
 if [ -n "$(missing iperf3 jq)" ]; then
 	skip "iperf3 -Z" "needs: $(missing iperf3 jq)"
 else
-	check "iperf3 -Z: its own verdict" iperf 4 1 "$tmp/got"
+	tell "iperf3 -Z: its own verdict" iperf 4 1 "$tmp/got"
 	tell_served "iperf3 -Z: served by zcp" 10
 	check "iperf3 -Z: zcp has sent what it counts" iperf_same_bytes
 	check "iperf3 -Z: what arrived is what is in its file" iperf_same_content "$tmp/got"

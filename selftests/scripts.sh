@@ -251,6 +251,129 @@ packages_once() {
 		same 2 "$(wc -l <"$tmp/apt")" "calls of apt-get"
 }
 
+# To apt-get what begins otherwise is no file, but the name of a package.
+debs_are_files() {
+	local files
+
+	files=$(grep -oE '[^[:space:]]+_\*\.deb' "$top/docs/install.md") &&
+		! grep -vE '^\.{0,2}/' <<<"$files"
+}
+
+# A suite of zcp-bench that says this; it has rows of all ways but this one:
+# bench_says STATUS LINE [WITHOUT]
+bench_says() {
+	local all='read-send-64k read-send-1m mmap-send msg-zerocopy sendfile splice uring-splice'
+
+	all+=' uring-send-zc zcp-xfer zcp-job ceiling send send-batch zcp-auto zcp-auto-more'
+	all+=' zcp-auto-linger malloc malloc-copy reused-buffer pool pool-zerocopy zerocopy'
+	all+=' zcp-linger zmq-copy zmq-zerocopy glibc tcmalloc jemalloc zcp-pool'
+
+	play user/bench/zcp-bench 'rows=
+		while [ $# -gt 1 ]; do
+			case $1 in --suite) suite=$2 ;; --out) out=$2 ;; esac
+			shift
+		done
+		for way in '"$all"'; do
+			[ $way = "'"${3-}"'" ] || rows+=",{\"suite\": \"$suite\", \"case\": \"c\",
+				\"method\": \"$way\", \"metric\": \"m\", \"unit\": \"u\", \"median\": 1,
+				\"min\": 1, \"max\": 1, \"rounds\": 1}"
+		done
+		echo "[${rows#,}]" >"$out/results.json"
+		echo "ok - $suite c: every byte arrives"
+		[ $suite = bulk ] || exit 0
+		'"$2"'
+		exit '"$1"
+}
+
+# smoked STATUS LINE...: smoke.sh ends so, and says these
+smoked() {
+	local want=$1 line
+
+	shift
+	"$tree/selftests/smoke.sh" >"$tmp/out" 2>&1 </dev/null
+	same "$want" $? "status of smoke.sh" || {
+		cat "$tmp/out"
+		return 1
+	}
+	for line; do
+		grep -E "$line" "$tmp/out" || {
+			cat "$tmp/out"
+			return 1
+		}
+	done
+}
+
+# What is not there without the module it takes from a device that is always there.
+smoke_tree() {
+	new_tree smoke.sh && mkdir -p "$tree/user"/{bench,zcpctl} &&
+		sed 's|/dev/zcp|/dev/null|' "$here/tap.sh" >"$tree/selftests/tap.sh" &&
+		play user/zcpctl/zcpctl ':' && play bin/losetup '[ "$1" != -f ] || echo /dev/loop9'
+}
+
+smoke_skips_what_is_missing() {
+	local lacks='echo "not ok - bulk uring-splice: left out: this kernel lacks io_uring"'
+
+	smoke_tree && bench_says 0 : && smoked 0 '^ok 1 bulk, by every method$' &&
+		! grep -E 'SKIP|^not ok' "$tmp/out" &&
+		bench_says 1 "$lacks" uring-splice && smoked 0 '^ok 1 bulk, by every method$' \
+			'^ok 2 bulk: uring-splice # SKIP this kernel lacks io_uring$' &&
+		bench_says 1 'echo "not ok - bulk all cases: left out: it needs root"' &&
+		smoked 0 '^ok 1 bulk: all cases # SKIP it needs root$' &&
+		! grep '^ok .* bulk, by every method' "$tmp/out"
+}
+
+smoke_fails() {
+	local lacks='echo "not ok - bulk uring-splice: left out: this kernel lacks io_uring"'
+
+	smoke_tree || return 1
+	# Silence, a reason that is none, and what is wrong beside what is missing.
+	bench_says 0 : uring-splice && smoked 1 '^not ok 1 bulk' &&
+		bench_says 1 'echo "not ok - bulk zcp-job: left out: /dev/zcp does not open: Busy"' \
+			zcp-job && smoked 1 '^not ok 1 bulk' &&
+		bench_says 1 "$lacks; echo 'not ok - bulk c: something'" uring-splice &&
+		smoked 1 '^not ok 1 bulk' && bench_says 4 "$lacks" uring-splice &&
+		smoked 1 '^not ok 1 bulk' && bench_says 1 : && smoked 1 '^not ok 1 bulk' &&
+		bench_says 1 'echo "not ok - bulk all cases: left out: it needs root"
+			echo "not ok - bulk c: something"' && smoked 1 '^not ok 1 bulk'
+}
+
+# A function of the judges, where out is what the judge has said: judge FUNCTION ARG...
+judge() {
+	bash -c '. "$1/judges/judge.sh"
+		tmp=$2 preload=
+		shift 2
+		"$@"' - "$here" "$tmp" "$@" >"$tmp/said" 2>&1
+}
+
+# iperf3 whose server ends so, with so many MiB sent, and come back: iperf_with STATUS MIB MIB
+iperf_with() {
+	play bin/iperf3 'case " $* " in *" -s "*) exit '"$1"' ;; esac
+		echo "{\"end\": {\"sum_sent\": {\"bytes\": $(('"$2"' << 20))},
+			\"sum_received_bidir_reverse\": {\"bytes\": $(('"$3"' << 20))}}}"'
+}
+
+judges_iperf() {
+	if ! new_tree || ! play bin/ss 'echo listening' || ! iperf_with 0 32 0 ||
+		! judge iperf 4 8 '' || ! iperf_with 0 4 32 || ! judge iperf 4 8 '' --bidir; then
+		cat "$tmp/said"
+		return 1
+	fi
+	# An eighth of them; and what the server thinks of it counts.
+	iperf_with 0 4 4 && ! judge iperf 4 8 '' --bidir && iperf_with 1 32 0 &&
+		! judge iperf 4 8 '' && grep '^status 1 of the server' "$tmp/said"
+}
+
+judges_tls() {
+	printf '%s\n' 'ok 1 tls.12_aes_gcm.sendfile' 'ok 2 tls.13_sm4_ccm.sendfile' \
+		'ok 3 tls.12_aes_gcm.send_then_sendfile' >"$tmp/out" &&
+		judge each_passed sendfile send_then_sendfile || return 1
+	# Many variants of one are not the other.
+	seq 20 | sed 's/.*/ok & tls.v&.sendfile/' >"$tmp/out"
+	echo 'ok 21 tls.v1.send_then_sendfile # SKIP no cipher' >>"$tmp/out"
+	! judge each_passed sendfile send_then_sendfile &&
+		grep '^send_then_sendfile: 0 variants' "$tmp/said"
+}
+
 check "check.sh: counts a test, and one that failed" counts
 check "check.sh: to count nothing is a failure" nothing_is_not_well
 check "check.sh: a stage whose packages cannot be installed fails" without_packages
@@ -266,6 +389,19 @@ check "apt.sh: a mirror that cannot be reached" lists_are_not_updated
 check "initramfs.sh: needs no sbin on PATH" initramfs_without_sbin
 check "initramfs.sh: fails where modprobe does" initramfs_without_modules
 check "demo.sh: its file is seen by the VM" demo_with_each_userland
+check "install.md: the packages that apt-get is given are files" debs_are_files
+if [ -z "$(missing jq)" ]; then
+	check "judge.sh: iperf3 that sends less than it should, or whose server fails" judges_iperf
+else
+	skip "judge.sh: iperf3" "needs jq"
+fi
+check "judge.sh: each case of TLS has to pass" judges_tls
+if [ "$(id -u)" = 0 ] && [ -z "$(missing jq)" ]; then
+	check "smoke.sh: what a system lacks is skipped" smoke_skips_what_is_missing
+	check "smoke.sh: all else that is missing fails" smoke_fails
+else
+	skip "smoke.sh" "needs root and jq"
+fi
 if [ "$(id -u)" = 0 ]; then
 	check "deps.sh: installs what is missing once" packages_once
 else

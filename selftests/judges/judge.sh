@@ -47,10 +47,14 @@ served() {
 	[ "$(counted served)" -ge "${1:-1}" ]
 }
 
+# A test of which the reader sees what it says when all is well too: tell NAME COMMAND...
+tell() {
+	check "$@" && say <"$tmp/log"
+}
+
 # The same, told when all is well: tell_served NAME [LEAST]
 tell_served() {
-	check "$1" served "${@:2}"
-	say <"$tmp/log"
+	tell "$1" served "${@:2}"
 }
 
 # zcp was asked, and left it all to the system call: passed_on [MORE-THAN]
@@ -108,9 +112,40 @@ iperf() {
 		cat "$tmp/server"
 		return 1
 	}
-	wait "$server" || cat "$tmp/server"
+	wait "$server" || {
+		echo "status $? of the server"
+		children=()
+		cat "$tmp/server"
+		return 1
+	}
 	children=()
-	[ "$(jq .end.sum_sent.bytes "$tmp/out")" -ge $((mib << 20)) ]
+	iperf_all $(((mib * streams) << 20))
+}
+
+# What all streams together were to send, in one direction: with --bidir iperf3 ends when one
+# of the two has done it, and the other is still to be more than nothing: iperf_all BYTES
+iperf_all() {
+	local sent back
+
+	sent=$(jq .end.sum_sent.bytes "$tmp/out")
+	back=$(jq '.end.sum_received_bidir_reverse.bytes // 0' "$tmp/out")
+	echo "of $1 bytes $sent were sent, $back came back"
+	[ "$sent" -gt 0 ] && { [ "$sent" -ge "$1" ] || [ "$back" -ge "$1" ]; }
+}
+
+# For the kernel's harness: each has passed, in one of its variants at least, and was not
+# skipped there: each_passed CASE...
+each_passed() {
+	awk -v cases="$*" '
+		/^ok [0-9]+ / && !/# (SKIP|XFAIL)/ { n = split($3, part, "."); passed[part[n]]++ }
+		END {
+			n = split(cases, name, " ")
+			for (i = 1; i <= n; i++) {
+				print name[i] ": " passed[name[i]] + 0 " variants passed"
+				bad += !passed[name[i]]
+			}
+			exit bad > 0
+		}' "$tmp/out"
 }
 
 # What the sender counted zcp has sent. The receiver stops counting, and reading, when it
