@@ -164,22 +164,62 @@ refused_files() {
 	done
 }
 
-# A file that is truncated after it was sent: the digest is that of before.
+# Until a job of this network namespace stands still, as nobody reads what it sends.
+until_blocked() {
+	local try now was=
+
+	for ((try = 0; try < 600; try++)); do
+		"${at_tx[@]}" zcpctl list --json >"$tmp/jobs" || return 1
+		now=$(json state "$tmp/jobs"):$(json bytes_sent "$tmp/jobs")
+		[ "$now" != "$was" ] || [ "${now%%:*}" != blocked ] || return 0
+		was=$now
+		sleep 0.1
+	done
+	echo "no job is blocked after a minute:"
+	cat "$tmp/jobs"
+	return 1
+}
+
+# Submits a job of the whole file, closes the file, and stays: only the job has it.
+# submit_and_close FILE
+submit_and_close() {
+	exec python3 -c '
+import ctypes, fcntl, os, signal, socket, struct, sys
+LINK, SUBMIT, FILE, TO_EOF = 0xf741, 0xf743, 1, 1
+ctx = os.open("/dev/zcp", os.O_RDWR)
+sock = socket.create_connection((sys.argv[2], int(sys.argv[3])))
+link = bytearray(struct.pack("=IIi7I16x", 56, 0, sock.fileno(), *[0] * 7))
+fcntl.ioctl(ctx, LINK, link)
+file = os.open(sys.argv[1], os.O_RDONLY)
+segment = ctypes.create_string_buffer(struct.pack("=IIiIQQ", FILE, TO_EOF, file, 0, 0, 0))
+job = ctypes.create_string_buffer(struct.pack("=6I4Q", 56, 0, struct.unpack_from("=I", link, 12)[0],
+    0, 0, 1, ctypes.addressof(segment), 0, 0, 0))
+fcntl.ioctl(ctx, SUBMIT, struct.pack("=IIQ6IQII", 56, 0, ctypes.addressof(job), 1, 56, *[0] * 7))
+os.close(file)
+signal.pause()' "$1" "$address" "$port"
+}
+
 busy_while_in_flight() {
+	local sender status=0
+
 	mount -t tmpfs tmpfs "$mnt" && truncate -s 64M "$mnt/large" && receive -o /dev/null ||
 		return 1
 	kill -STOP "$receiver"
-	zcpctl send --quiet "$mnt/large" "$address:$port" &
-	children+=($!)
-	sleep 2
-	if umount "$mnt"; then
+	submit_and_close "$mnt/large" &
+	sender=$!
+	children+=("$sender")
+	until_blocked || status=1
+	if find "/proc/$sender/fd" -lname "$mnt/*" | grep .; then
+		echo "the sender has it open"
+		status=1
+	elif [ $status -eq 0 ] && umount "$mnt"; then
 		echo "unmounted under a job"
 		return 1
 	fi
-	kill -KILL "${children[-1]}"
-	wait "${children[-1]}"
+	kill -KILL "$sender"
+	wait "$sender"
 	stop
-	umount "$mnt"
+	umount "$mnt" && return $status
 }
 
 # fs NAME COMMANDS WHAT...: a test, or what it lacks
@@ -210,5 +250,6 @@ umount "$mnt" 2>/dev/null
 check "fs: O_DIRECT: a size that is not whole sectors" direct 4198405
 umount "$mnt" 2>/dev/null
 check "fs: files of /proc and /sys are refused" refused_files
-check "fs: busy while a job is in flight, free after SIGKILL" busy_while_in_flight
+check "fs: busy while a job is in flight that alone has the file, free after SIGKILL" \
+	busy_while_in_flight
 finish

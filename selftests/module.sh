@@ -33,14 +33,17 @@ parameters() {
 
 # What is more than an hour would be for ever, from the start.
 tight_ms_has_a_limit() {
-	local file=/sys/module/zcp/parameters/tight_ms was
+	local file=/sys/module/zcp/parameters/tight_ms was status=0
 
-	was=$(cat $file) && echo 3600000 >$file || return 1
+	was=$(cat $file) || return 1
+	echo 3600000 >$file || status=1
 	if echo 3600001 2>/dev/null >$file || echo 4294967295 2>/dev/null >$file; then
 		echo "tight_ms is $(cat $file)"
-		return 1
+		status=1
 	fi
-	same 3600000 "$(cat $file)" $file && echo "$was" >$file
+	same 3600000 "$(cat $file)" $file || status=1
+	echo "$was" >$file && same "$was" "$(cat $file)" "$file again" || status=1
+	return $status
 }
 
 tracepoints() {
@@ -52,6 +55,22 @@ tracepoints() {
 			return 1
 		}
 	done
+}
+
+# Until a job of this network namespace stands still, as nobody reads what it sends.
+until_blocked() {
+	local try now was=
+
+	for ((try = 0; try < 600; try++)); do
+		"${at_tx[@]}" zcpctl list --json >"$tmp/jobs" || return 1
+		now=$(json state "$tmp/jobs"):$(json bytes_sent "$tmp/jobs")
+		[ "$now" != "$was" ] || [ "${now%%:*}" != blocked ] || return 0
+		was=$now
+		sleep 0.1
+	done
+	echo "no job is blocked after a minute:"
+	cat "$tmp/jobs"
+	return 1
 }
 
 # A job that blocks, and one whose window opens again, make all of them fire.
@@ -66,7 +85,7 @@ tracepoints_fire() {
 	receive -o /dev/null || return 1
 	kill -STOP "$receiver"
 	zcpctl send --quiet "$tmp/large" "127.0.0.1:$port" &
-	sleep 2
+	until_blocked || status=1
 	kill -CONT "$receiver"
 	wait $! || status=1
 	received || status=1
@@ -100,21 +119,22 @@ refused_while_open() {
 
 # Busy: a job in flight, its process killed, and the module goes at once.
 refused_while_busy() {
-	local sender
+	local sender status=0
 
 	truncate -s 1G "$tmp/large"
 	receive -o /dev/null || return 1
 	kill -STOP "$receiver"
 	zcpctl send --quiet "$tmp/large" "127.0.0.1:$port" &
 	sender=$!
-	sleep 2
-	if rmmod zcp; then
+	until_blocked || status=1
+	if [ $status -eq 0 ] && rmmod zcp; then
 		echo "rmmod succeeded with a job in flight"
-		return 1
+		status=1
 	fi
 	kill -KILL $sender
 	wait $sender
 	stop
+	[ $status -eq 0 ] || return 1
 	rmmod zcp && unloaded && insmod "$ko"
 }
 

@@ -7,7 +7,8 @@ usage: coverage.py [--check] TOP UNCOVERED RUN.json...
 With --check each line that was not run has to be explained in docs/coverage.md,
 in a row of a table: where (file and function), the lines, why; if one is not, the
 status is 3. They are known by their function and text, so that the page stays true
-when others move them.
+when others move them. A text that several lines have explains as many of them as
+it is there times. The status is 3, too, if the page explains what there is not.
 """
 import collections
 import json
@@ -55,8 +56,8 @@ def cells(row):
 
 
 def explained(page):
-    """(file, function, text) of each line that the page explains."""
-    known = set()
+    """How many lines the page explains, by (file, function, text)."""
+    known = collections.Counter()
     with open(page, encoding="utf-8") as lines:
         for line in lines:
             found = cells(line) if line.startswith("|") else []
@@ -69,21 +70,35 @@ def explained(page):
     return known
 
 
-def check(page, missed):
-    """Tell which lines nobody has explained, as rows that ask for it."""
+def rows(lines):
+    """Those of a table, of a Counter of lines, for somebody to say why."""
+    texts = collections.defaultdict(list)
+    for name, function, text in sorted(lines.elements()):
+        texts[name, function].append(f"`{text}`")
+    for (name, function), code in texts.items():
+        print(f"| `{name}`: `{function}` |", " ".join(code).replace("|", "\\|"), "| |")
+
+
+def check(page, missed, there):
+    """Tell which of the lines missed nobody has explained, and what is explained
+    that is not there: both with the numbers of all that have their text."""
     known = explained(page)
-    asked = collections.defaultdict(list)
-    for name, function, text in missed:
-        if (name, function, text) not in known:
-            asked[name, function].append(text)
-    if not asked:
-        print(f"Each line that was not run is explained in {page}")
-        return 0
-    print(f"Not run, and not explained in {page}:")
-    for (name, function), texts in asked.items():
-        code = " ".join(f"`{text}`" for text in dict.fromkeys(texts)).replace("|", "\\|")
-        print(f"| `{name}`: `{function}` | {code} | |")
-    return 3
+    count = collections.Counter({line: len(numbers) for line, numbers in missed.items()})
+    unknown = count - known
+    gone = known - collections.Counter({line: len(numbers) for line, numbers in there.items()})
+    if unknown:
+        print(f"Not run, and not explained in {page}:")
+        rows(unknown)
+        for line in sorted(unknown):
+            numbers = ", ".join(map(str, missed[line]))
+            print(f"{line[0]}:{numbers}: {line[2]}: {known[line]} of {count[line]} explained")
+    if gone:
+        print(f"Explained in {page}, and not there, or not so often:")
+        rows(gone)
+    if unknown or gone:
+        return 3
+    print(f"Each line that was not run is explained in {page}")
+    return 0
 
 
 def main(top, uncovered, *runs, checked=False):
@@ -91,7 +106,8 @@ def main(top, uncovered, *runs, checked=False):
     form = "{:26}{:>8}{:>8}{:>8}{:>10}{:>8}{:>8}"
     print(form.format("file", "lines", "run", "%", "branches", "taken", "%"))
     all_lines, all_branches = {}, {}
-    missed = []
+    missed = collections.defaultdict(list)
+    there = collections.defaultdict(list)
     with open(uncovered, "w", encoding="utf-8") as out:
         for name in sorted(lines):
             print(form.format(name, *part(lines[name]), *part(branches[name])))
@@ -99,14 +115,15 @@ def main(top, uncovered, *runs, checked=False):
             all_branches.update({(name, key): n for key, n in branches[name].items()})
             with open(os.path.join(top, name), encoding="utf-8") as source:
                 text = source.read().splitlines()
-            for number in sorted(lines[name]):
-                if not lines[name][number]:
-                    line = text[number - 1]
+            for number, line in enumerate(text, 1):
+                key = name, function_of(text, number), line.strip()
+                there[key].append(number)
+                if lines[name].get(number) == 0:
                     print(f"{name}:{number}:{line}", file=out)
-                    missed.append((name, function_of(text, number), line.strip()))
+                    missed[key].append(number)
     print(form.format("all", *part(all_lines), *part(all_branches)))
     print(f"Lines that were not run: {uncovered}")
-    return check(os.path.join(top, "docs/coverage.md"), missed) if checked else 0
+    return check(os.path.join(top, "docs/coverage.md"), missed, there) if checked else 0
 
 
 if sys.argv[1] == "--check":

@@ -267,7 +267,7 @@ uint64_t fz_random(uint64_t *state);
 void fz_generate(struct fz_seq *seq, uint64_t *rng);
 void fz_mutate(struct fz_seq *seq, const struct fz_seq *other, uint64_t *rng);
 void fz_print_seq(FILE *f, const struct fz_seq *seq);
-bool fz_parse_seq(FILE *f, struct fz_seq *seq, const char *name);
+bool fz_parse_seq(FILE *f, struct fz_seq *seq, const char *name, bool quoted);
 
 /* world.c: namespaces, files and descriptors that stay */
 void fz_world_make(void);

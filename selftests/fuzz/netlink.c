@@ -154,7 +154,10 @@ void fz_netlink_values(const struct nlmsghdr *nl, uint64_t *values, unsigned int
 	}
 }
 
-/* The statistics of this namespace, by their attribute's number. */
+/*
+ * The statistics of this namespace, by their attribute's number. Without a reply
+ * they are not zeros, which is what is hoped for.
+ */
 bool fz_netlink_stats(uint64_t *values, unsigned int nr)
 {
 	unsigned char reply[4096] __attribute__((aligned(8)));
@@ -162,7 +165,8 @@ bool fz_netlink_stats(uint64_t *values, unsigned int nr)
 
 	memset(reply, 0, sizeof(reply));
 	begin(&req, ZCP_NL_CMD_STATS_GET, 0);
-	if (ask(FD_NL, &req.nl, 1, reply, sizeof(reply)))
+	if (ask(FD_NL, &req.nl, 1, reply, sizeof(reply)) ||
+	    !find_in((void *)reply, ZCP_NL_A_STATS_CONTEXTS))
 		return false;
 	fz_netlink_values((void *)reply, values, nr);
 	return true;

@@ -234,14 +234,21 @@ static bool parse_form(const char *line, struct fz_seq *seq)
 	return false;
 }
 
-/* The next sequence of the file; they end with an empty line, "#" is a comment. */
-bool fz_parse_seq(FILE *f, struct fz_seq *seq, const char *name)
+/*
+ * The next sequence of the file; they end with an empty line, "#" is a comment.
+ * Quoted: as the self-tests' runner prints it, with "# " before each line.
+ */
+bool fz_parse_seq(FILE *f, struct fz_seq *seq, const char *name, bool quoted)
 {
-	char line[160];
+	char text[160];
 
 	memset(seq, 0, sizeof(*seq));
-	while (fgets(line, sizeof(line), f)) {
-		line[strcspn(line, "\n")] = '\0';
+	while (fgets(text, sizeof(text), f)) {
+		const char *line = text;
+
+		text[strcspn(text, "\n")] = '\0';
+		if (quoted && line[0] == '#')
+			line += line[1] == ' ' ? 2 : 1;
 		if (!line[0]) {
 			if (seq->nr)
 				break;

@@ -28,13 +28,14 @@
 enum how {
 	HOW_EXIT,	/* with everything open */
 	HOW_CLOSE,	/* the contexts first */
-	HOW_KILLED,	/* by a signal, at any time */
+	HOW_KILLED,	/* by a signal, while it waits */
 	HOW_KILLED_BUSY,	/* while it goes on and on */
 	HOW_MANY,
 };
 
 static int file;
 static unsigned int states[ZCP_STATE_CANCELLED + 1];
+static unsigned int killed, killed_early;
 
 static void submit_mix(int ctx, uint32_t link, unsigned int n)
 {
@@ -46,14 +47,24 @@ static void submit_mix(int ctx, uint32_t link, unsigned int n)
 	zt_submit(ctx, &job);
 }
 
+/* One step further, when the parent says so. */
+static void step(int parent)
+{
+	char c;
+
+	zt_need(write(parent, "", 1) == 1);
+	zt_need(read(parent, &c, 1) == 1);
+}
+
 /* Some block, some are sent, some are read, some have lost their peer. */
-static void make_links(int ctx, struct zt_sink *sinks)
+static void make_links(int ctx, struct zt_sink *sinks, int parent)
 {
 	struct zt_conn conn;
 	unsigned int i, j;
 	uint32_t link;
 
 	for (i = 0; i < LINKS; i++) {
+		step(parent);
 		if (i % 4 == 0)
 			zt_connect_holding(&conn);
 		else if (i % 4 == 1)
@@ -75,16 +86,13 @@ static void load(enum how how, int parent)
 	static struct zt_sink sinks[2][LINKS];
 	struct zcp_event ev;
 	int ctxs[2], i;
-	char c;
 
 	for (i = 0; i < 2; i++) {
 		ctxs[i] = zt_open(O_NONBLOCK);
-		make_links(ctxs[i], sinks[i]);
+		make_links(ctxs[i], sinks[i], parent);
 	}
-	zt_need(write(parent, "", 1) == 1);
-	/* Not before somebody has looked. */
-	if (how < HOW_KILLED)
-		zt_need(read(parent, &c, 1) == 1);
+	/* Those that end by themselves do so when somebody has looked. */
+	step(parent);
 	while (how == HOW_KILLED_BUSY) {
 		i = read(ctxs[0], &ev, sizeof(ev));
 		if (i > 0 && ev.state == ZCP_STATE_DONE)
@@ -117,10 +125,19 @@ static void dump(void)
 	zn_close(&nl);
 }
 
+static void answer(int end)
+{
+	zt_need(write(end, "", 1) == 1);
+}
+
 static void cycle(unsigned int n, const char *module)
 {
+	/* Each way to end with each way to listen, in sixteen cycles. */
+	enum how how = (n + n / 4) % HOW_MANY;
 	bool listens = n % 2, stays = n % 4 == 3;
-	enum how how = n / 4 % HOW_MANY;
+	/* One of four is killed as soon as it may make so many links, and no more. */
+	bool early = how >= HOW_KILLED && n % 4 == 1;
+	unsigned int links = early ? (5 + n / 8 * 5) % (2 * LINKS) : 2 * LINKS, i;
 	struct zn_sock nl;
 	int fd, ends[2], status;
 	pid_t pid;
@@ -141,19 +158,25 @@ static void cycle(unsigned int n, const char *module)
 	if (!pid)
 		load(how, ends[1]);
 	close(ends[1]);
-	/* At any time, one of four before all is set up. */
-	if (n % 16 >= 4 || how < HOW_KILLED)
+	for (i = 0; i < links; i++) {
+		zt_need(read(ends[0], &c, 1) == 1);
+		answer(ends[0]);
+	}
+	if (!early)
 		zt_need(read(ends[0], &c, 1) == 1);
 	if (n % 3 == 0)
 		dump();
-	if (how < HOW_KILLED) {
-		zt_need(write(ends[0], "", 1) == 1);
-	} else {
-		usleep(n * 37 % 20 * 1000);
+	if (!early)
+		answer(ends[0]);
+	if (how >= HOW_KILLED) {
+		if (!early)
+			usleep(n * 37 % 20 * 1000);
 		kill(pid, SIGKILL);
+		killed++;
+		killed_early += early;
 	}
-	close(ends[0]);
 	zt_need(waitpid(pid, &status, 0) == pid);
+	close(ends[0]);
 	zt_need(how >= HOW_KILLED ? WIFSIGNALED(status) : !status);
 	if (listens && !stays)
 		zn_close(&nl);
@@ -182,7 +205,9 @@ int main(int argc, char **argv)
 		if (i % 50 == 49)
 			fprintf(stderr, "%u times so far\n", i + 1);
 	}
-	printf("%u times loaded and unloaded; jobs seen just before:", nr);
+	printf("%u times loaded and unloaded, %u by SIGKILL, %u of these before all was set up;",
+	       nr, killed, killed_early);
+	printf(" jobs seen just before:");
 	for (i = ZCP_STATE_QUEUED; i <= ZCP_STATE_CANCELLED; i++) {
 		printf(" %u", states[i]);
 		states_seen += !!states[i];

@@ -3,7 +3,7 @@
 #
 # Part of load.sh: the module goes as soon as the load has gone.
 
-cycles_number=${LOAD_CYCLES:-5}
+cycles_number=${LOAD_CYCLES:-8}
 cycles_module=${ZCP_KO:-$top/zcp.ko}
 
 part_cleanup() {

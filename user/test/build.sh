@@ -9,7 +9,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 user=$(dirname "$here")
 top=$(dirname "$user")
 tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
+relative=.build/test-$$
+trap 'rm -rf "$tmp" "${top:?}/$relative" "${user:?}/$relative"' EXIT
+trap 'exit 1' HUP INT TERM
 . "$here/tap.sh"
 
 cat >"$tmp/use.c" <<'END'
@@ -200,7 +202,6 @@ make -s -C "$user" install DESTDIR="$tmp/multi" PREFIX=/usr LIBDIR=/usr/lib/mult
 ok $? "make install with LIBDIR, and uninstall"
 
 # A kernel to install for that tells where the module would go.
-relative=.build/test-$$
 mkdir -p "$tmp/kdir"
 # shellcheck disable=SC2016 # make's
 printf 'modules:\nmodules_install:\n\t@echo $(INSTALL_MOD_PATH)\n' >"$tmp/kdir/Makefile"

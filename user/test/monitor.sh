@@ -179,19 +179,33 @@ ok $good "stdout is full"
 
 # Nobody reads: one signal ends it as it does else. stalled ARG...
 mkfifo "$tmp/fifo"
-exec 9<>"$tmp/fifo"
+# fills SECONDS: whether the pipe at 9 is full by then
+fills() {
+	python3 - "$1" <<-'END'
+		import select, sys, time
+		end = time.monotonic() + float(sys.argv[1])
+		while select.select([], [9], [], 0)[1] and time.monotonic() < end:
+		    time.sleep(0.05)
+		sys.exit(bool(select.select([], [9], [], 0)[1]))
+	END
+}
 stalled() {
-	ZCP_FAKE=busy "$fake" "$@" >"$tmp/fifo" 2>"$tmp/err" &
+	# A new one, which is empty.
+	exec 9<>"$tmp/fifo"
+	ZCP_FAKE=busy "$fake" "$@" >"$tmp/fifo" 2>"$tmp/err" 9>&- &
 	pid=$!
-	sleep 1
+	fills 60 || echo "# zcpctl $*: the pipe has room"
 	kill -TERM $pid
-	for _ in $(seq 50); do
+	for _ in $(seq 600); do
 		kill -0 $pid 2>/dev/null || break
 		sleep 0.1
 	done
 	kill -KILL $pid 2>/dev/null
-	wait $pid && ! grep -qv '^watching' "$tmp/err" && return 0
-	echo "# not ended, or not well: zcpctl $*"
+	fills 0 && wait $pid && ! grep -qv '^watching' "$tmp/err"
+	well=$?
+	exec 9>&-
+	[ $well -eq 0 ] && return 0
+	echo "# not stalled, not ended, or not well: zcpctl $*"
 	return 1
 }
 good=0
@@ -199,7 +213,6 @@ for verb in "top --batch --interval 0.1" "top --json --interval 0.1" monitor "mo
 	# shellcheck disable=SC2086
 	stalled $verb || good=1
 done
-exec 9>&-
 ok $good "a signal while nobody reads stdout"
 
 # stats
@@ -307,13 +320,21 @@ if has pyte; then
 	# Slowly, so that there is time to look.
 	cat >"$tmp/slow.py" <<-'END'
 		import socket, sys, time
-		s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+		end = time.monotonic() + 60
+		while True:
+		    try:
+		        s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+		        break
+		    except ConnectionRefusedError:
+		        if time.monotonic() > end:
+		            raise
+		        time.sleep(0.1)
 		for _ in range(12):
 		    s.sendall(b"x" * 1048576)
 		    time.sleep(0.1)
 	END
 	port=$($python -c 'import socket; s = socket.create_server(("", 0)); print(s.getsockname()[1])')
-	{ sleep 1; $python "$tmp/slow.py" "$port"; } &
+	$python "$tmp/slow.py" "$port" &
 	on_terminal see '^listening' see '^ +[0-9.]+ MiB +[0-9.]+ Gbit/s' see '^received 12582912 bytes' \
 		end 0 -- "$fake" recv --once -o /dev/null "127.0.0.1:$port"
 	ok $? "recv: progress on a terminal"

@@ -299,21 +299,26 @@ static void *thread(void *arg)
 static int program(const char *what)
 {
 	pthread_t threads[THREADS];
-	int i;
+	int i, status;
+	pid_t pid;
 
 	if (!strcmp(what, "nothing"))
 		return 0;
 	if (!strcmp(what, "forks")) {
 		calls(1, 2, 3);
-		if (!fork()) {
+		pid = fork();
+		if (!pid) {
 			calls(10, 0, 0);
 			_exit(0);
 		}
-		wait(NULL);
+		if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
+			return 2;
 	} else if (!strcmp(what, "threads")) {
 		answer(0, 10);
-		for (i = 0; i < THREADS; i++)
-			pthread_create(&threads[i], NULL, thread, NULL);
+		for (i = 0; i < THREADS; i++) {
+			if (pthread_create(&threads[i], NULL, thread, NULL))
+				return 2;
+		}
 		for (i = 0; i < THREADS; i++)
 			pthread_join(threads[i], NULL);
 		_exit(0);
@@ -332,18 +337,22 @@ static unsigned long seen[6];
 
 static int run(const char *self, const char *what, const char *variable)
 {
+	int lines = 0, status;
 	char text[512];
-	int lines = 0;
+	pid_t pid;
 	FILE *f;
 
-	if (!fork()) {
+	pid = fork();
+	if (!pid) {
 		setenv("ZCP_PRELOAD_STATS", stats, 1);
 		if (variable)
 			setenv(variable, "1", 1);
 		execl(self, self, what, NULL);
 		_exit(2);
 	}
-	wait(NULL);
+	/* What never ran has no line either. */
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
+		return -1;
 	memset(seen, 0, sizeof(seen));
 	f = fopen(stats, "r");
 	while (f && fgets(text, sizeof(text), f)) {
