@@ -31,7 +31,7 @@ struct ring {
 struct producer {
 	enum message_way way;
 	size_t len;
-	uint64_t count;	     /* messages of a run */
+	uint64_t count;	     /* messages of a run, a multiple of what it was opened with */
 	uint64_t per_answer; /* messages that the receiver confirms with one answer */
 	uint64_t confirmed;  /* answers of this sample */
 	uint64_t serial;     /* of the next message, over all samples */
@@ -46,8 +46,7 @@ struct producer {
 	struct zcp_msg *msg;
 	struct zcp_msg_link *msg_link;
 	struct samples throughput, messages, cpu;
-	double cpu_seconds;    /* of all rounds */
-	struct samples lasted; /* ns */
+	double cpu_seconds; /* of all rounds */
 };
 
 /* What @count must be a multiple of. */
