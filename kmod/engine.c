@@ -234,7 +234,7 @@ static bool zlink_has_jobs(struct zlink *link)
 static void zlink_turn(struct zlink *link, bool may_read, s64 *budget,
 		       struct zbatch **batch)
 {
-	s64 left, quota = zturn_quota(link, *budget);
+	s64 left, had, cost, quota = zturn_quota(link, *budget);
 	unsigned int stalls = 0;
 	enum zpush_result result;
 	struct zjob *job;
@@ -282,12 +282,19 @@ static void zlink_turn(struct zlink *link, bool may_read, s64 *budget,
 		}
 
 		was = job->sent;
+		had = quota;
 		quota = zturn_quota_of(job, quota);
 		left = quota;
 		result = zjob_push(job, *batch, &quota, may_read);
-		if (result == ZPUSH_SENT || result == ZPUSH_FAILED || result == ZPUSH_STOPPED)
-			quota -= ZJOB_COST * (1 + job->nr_segs / ZJOB_COST_SEGS);
 		*budget -= left - quota;
+		/* What it had more, and has not sent, is not for the next ones. */
+		if (result == ZPUSH_FAILED || result == ZPUSH_STOPPED)
+			quota = min(quota, had);
+		if (result == ZPUSH_SENT || result == ZPUSH_FAILED || result == ZPUSH_STOPPED) {
+			cost = ZJOB_COST * (1 + job->nr_segs / ZJOB_COST_SEGS);
+			quota -= cost;
+			*budget -= cost;
+		}
 		if (job->sent != was && result != ZPUSH_SENT)
 			ztell_progress(link, job);
 		switch (result) {
@@ -417,6 +424,24 @@ int zlink_queue(struct zlink *link, struct zjob *job)
 	spin_unlock(&link->lock);
 	ztell_end_new(&news);
 	return ret;
+}
+
+/**
+ * zlink_reap_now() - Report what was acknowledged, and call for the rest of a turn
+ * @link: the link
+ *
+ * Takes no lock of the socket: who looks at contexts that nobody reads must not wait for it.
+ */
+void zlink_reap_now(struct zlink *link)
+{
+	if (!zlink_run_or_note(link))
+		return;
+	/* To give back page cache is for a turn, too. */
+	if (!test_bit(ZLINK_CLOSED, &link->bits) && !zlink_is_ending(link) &&
+	    !test_bit(ZLINK_NOCACHE, &link->bits))
+		zlink_reap(link);
+	set_bit(ZLINK_AGAIN, &link->bits);
+	zlink_end_run(link);
 }
 
 /**

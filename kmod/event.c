@@ -101,23 +101,20 @@ void zctx_look_work(struct work_struct *work)
 {
 	struct zctx *ctx = container_of(work, struct zctx, look);
 	struct zlink *link, *next;
-	unsigned int nr = 0;
 
 	clear_bit(0, &ctx->called);
 	/* What comes from here on calls again; what was there before is looked at. */
 	smp_mb__after_atomic();
-	/* Their turns are of their user's share: one may wait for who has a socket's lock. */
+	/* Turns are of their user's share: one may wait for who has a socket's lock. */
 	llist_for_each_entry_safe(link, next, llist_reverse_order(llist_del_all(&ctx->ready)),
 				  ready) {
 		clear_bit(ZLINK_READY, &link->bits);
 		/* What comes from here on is a new call: the turn is after it. */
 		smp_mb__after_atomic();
-		zlink_kick_with_others(link);
+		zlink_reap_now(link);
 		zlink_put(link);
-		nr++;
 		cond_resched();
 	}
-	zrunq_call(nr);
 	zctx_put(ctx);
 }
 

@@ -222,14 +222,14 @@ static void zlink_end_work(struct work_struct *work)
 	struct file *file = link->sock->file;
 	struct sock *sk = link->sock->sk;
 	unsigned long linger = READ_ONCE(sk->sk_lingertime);
+	bool cut;
 
 	sock_hold(sk);
-	if (linger)
-		WRITE_ONCE(sk->sk_lingertime, 1);
+	cut = linger > 1 && cmpxchg(&sk->sk_lingertime, linger, 1) == linger;
 	link->sock = NULL;
 	__fput_sync(file);
 	/* For who has it still, unless he has set another time since. */
-	if (linger && !sock_flag(sk, SOCK_DEAD))
+	if (cut && !sock_flag(sk, SOCK_DEAD))
 		cmpxchg(&sk->sk_lingertime, 1, linger);
 	sock_put(sk);
 	zlink_put(link);

@@ -190,6 +190,7 @@ int zlink_wake(wait_queue_entry_t *wait, unsigned int mode, int sync, void *key)
 /* engine.c */
 void zlink_take_turn(struct zlink *link, bool io);
 int zlink_queue(struct zlink *link, struct zjob *job);
+void zlink_reap_now(struct zlink *link);
 void zlink_push_now(struct zlink *link, s64 *budget, struct zbatch **batch);
 bool zlink_has_next(struct zlink *link, const struct zjob *job);
 

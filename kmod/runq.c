@@ -14,6 +14,7 @@
 #include <linux/cpumask.h>
 #include <linux/list.h>
 #include <linux/nodemask.h>
+#include <linux/sched/isolation.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/topology.h>
@@ -24,6 +25,7 @@
 #include "runq.h"
 
 #define ZRUNQ_IO_TURNS		128	/* of a user, at a time */
+#define ZRUNQ_LEAST		32	/* the same, if nodes have few */
 /* Turns of a worker before the workqueue may stop or move it. */
 #define ZRUNQ_TURNS		16
 
@@ -302,21 +304,26 @@ void zrunq_queue_end(struct work_struct *work)
 /*
  * Half of what a workqueue runs at a time on the node that runs the least, where each node
  * has the part that its CPUs are of all. Workers run where they are called: with more, a
- * user whose turns all wait on one node would stop the others' that are called there.
+ * user whose turns all wait on one node would stop the others' that are called there. Not
+ * so few that a node of a few CPUs among many would hold up everybody.
  */
 static unsigned int zrunq_half_of_node(void)
 {
-	unsigned int part = WQ_UNBOUND_MAX_ACTIVE;
-	unsigned int cpus, all = num_online_cpus();
+	unsigned int cpus, all, part = WQ_UNBOUND_MAX_ACTIVE;
+	const struct cpumask *used;
 	int node;
 
+	/* It may be replaced at any time. */
+	rcu_read_lock();
+	used = housekeeping_cpumask(HK_TYPE_DOMAIN);
+	all = max(cpumask_weight_and(used, cpu_online_mask), 1U);
 	for_each_online_node(node) {
-		cpus = cpumask_weight_and(cpumask_of_node(node), cpu_online_mask);
+		cpus = cpumask_weight_and(cpumask_of_node(node), used);
 		if (cpus)
 			part = min_t(unsigned int, part, WQ_UNBOUND_MAX_ACTIVE * cpus / all);
 	}
-	/* Each node has some, however small its part. */
-	return max(part, 8U) / 2;
+	rcu_read_unlock();
+	return max_t(unsigned int, part / 2, ZRUNQ_LEAST);
 }
 
 /* With as many workers as two users can have at a time. */

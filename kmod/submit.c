@@ -313,9 +313,9 @@ static int zjob_check_path(struct zlink *link, const struct zjob *job,
 	if (*reason == ZCP_REASON_NONE)
 		return 0;
 	/* A connection that has ended has no route either. */
-	if (test_bit(ZLINK_BROKEN, &link->bits)) {
+	if (zlink_is_ending(link)) {
 		*reason = ZCP_REASON_NONE;
-		return -ESHUTDOWN;
+		return test_bit(ZLINK_BROKEN, &link->bits) ? -ESHUTDOWN : -ENOENT;
 	}
 	return -EOPNOTSUPP;
 }
