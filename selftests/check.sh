@@ -648,6 +648,12 @@ in_a_session() {
 	trap 'end_session 130' INT
 	trap 'end_session 143' TERM
 	wait "$session"
+	status=$?
+	# It was ended from outside, and what it has started was not.
+	if pgrep -s "$session" >/dev/null; then
+		end_session "$status"
+	fi
+	return "$status"
 }
 
 # Virtual machines are ended by the run.sh of each: end_session STATUS
@@ -683,7 +689,7 @@ done
 mkdir -p "$logs"
 if [ -z "${ZCP_CHECK_SESSION-}" ]; then
 	in_a_session
-	exit
+	exit $?
 fi
 unset ZCP_CHECK_SESSION
 cd "$top" || exit 1

@@ -8,7 +8,7 @@
 # Writes OUT (bench-out in the top directory): results.json, targets.json,
 # table.txt, system.txt and *.svg.  Exits with 0, or 1 when a check of bytes or
 # counts failed.  KERNEL, MEM (MiB) and CPUS are those of the VM, TIMEOUT
-# (seconds) is for each of at most three VMs.
+# (seconds) is for each of at most five VMs.
 set -eu
 shopt -s inherit_errexit
 
@@ -112,7 +112,7 @@ rest=
 for suite in $suites; do
 	case $suite in
 	bulk | small | message | study-[ac]) pinned+=" $suite" ;;
-	cache) ;;
+	cache | study-b) ;;
 	*) rest+=" $suite" ;;
 	esac
 done
@@ -120,6 +120,18 @@ pin=--pin
 [[ $kernel == uml* ]] || pin=
 # shellcheck disable=SC2086 # words
 [ -z "$pinned" ] || boot "$mem" $pinned
+# It has cases of both kinds.
+if [[ " $suites " == *" study-b "* && -z $cases ]]; then
+	cases="--cases '[0-9]*'"
+	boot "$mem" study-b
+	cases="--cases 'streams-*'"
+	pin=
+	boot "$mem" study-b
+	cases=
+elif [[ " $suites " == *" study-b "* ]]; then
+	pin=
+	boot "$mem" study-b
+fi
 pin=
 # shellcheck disable=SC2086 # words
 [ -z "$rest" ] || boot "$mem" $rest

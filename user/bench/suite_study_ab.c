@@ -9,6 +9,7 @@
 #include <sys/statvfs.h>
 
 #include "interval.h"
+#include "rounds.h"
 #include "transfer.h"
 
 #define A "study-a"
@@ -58,15 +59,15 @@ static void round_of_intervals(struct transfer *t, const char *cas, bool first,
 static void run_intervals(struct transfer *t, int nr, struct peer *peer, const char *cas)
 {
 	struct samples slowest[NR] = { 0 };
+	int order[NR];
 
 	for (int i = 0; i < nr; i++)
 		transfer_open(&t[i], peer, 0);
-	for (int round = 0; round < opt.rounds; round++)
-		for (int i = 0; i < nr; i++) {
-			int k = (i + round) % nr;
-
-			round_of_intervals(&t[k], cas, !round, &slowest[k]);
-		}
+	for (int round = 0; round < opt.rounds; round++) {
+		rounds_order(order, nr, round);
+		for (int i = 0; i < nr; i++)
+			round_of_intervals(&t[order[i]], cas, !round, &slowest[order[i]]);
+	}
 	for (int i = 0; i < nr; i++) {
 		transfer_close(&t[i]);
 		/* What is over sooner has no interval but the first. */
