@@ -164,22 +164,6 @@ refused_files() {
 	done
 }
 
-# Until a job of this network namespace stands still, as nobody reads what it sends.
-until_blocked() {
-	local try now was=
-
-	for ((try = 0; try < 600; try++)); do
-		"${at_tx[@]}" zcpctl list --json >"$tmp/jobs" || return 1
-		now=$(json state "$tmp/jobs"):$(json bytes_sent "$tmp/jobs")
-		[ "$now" != "$was" ] || [ "${now%%:*}" != blocked ] || return 0
-		was=$now
-		sleep 0.1
-	done
-	echo "no job is blocked after a minute:"
-	cat "$tmp/jobs"
-	return 1
-}
-
 # Submits a job of the whole file, closes the file, and stays: only the job has it.
 # submit_and_close FILE
 submit_and_close() {

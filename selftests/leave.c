@@ -308,6 +308,7 @@ TEST_F_TIMEOUT(leave, killed_owner_does_not_wait, 240)
 TEST_F_TIMEOUT(leave, socket_that_lingers, 240)
 {
 	struct linger linger = { .l_onoff = 1, .l_linger = 100 };
+	socklen_t len = sizeof(linger);
 	static char data[LEN];
 	struct zt_conn conn;
 
@@ -319,11 +320,17 @@ TEST_F_TIMEOUT(leave, socket_that_lingers, 240)
 	close(conn.tx);
 	zf_release(&self->fs, 0);
 	expect_nothing_held(_metadata, self);
+	/* Whose owner still has it waits as he has asked for. */
+	zt_need(!setsockopt(self->conn.tx, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)));
 	leave_to_worker(self, self->conn.tx);
 	close(self->file);
 	self->file = -1;
 	zf_release(&self->fs, 0);
 	expect_nothing_held(_metadata, self);
+	zt_need(!getsockopt(self->conn.tx, SOL_SOCKET, SO_LINGER, &linger, &len));
+	EXPECT_EQ(100, linger.l_linger);
+	linger.l_onoff = 0;
+	zt_need(!setsockopt(self->conn.tx, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)));
 	EXPECT_EQ(0, unmount_soon(&self->fs));
 	close(conn.rx);
 	self->mounted = false;

@@ -57,22 +57,6 @@ tracepoints() {
 	done
 }
 
-# Until a job of this network namespace stands still, as nobody reads what it sends.
-until_blocked() {
-	local try now was=
-
-	for ((try = 0; try < 600; try++)); do
-		"${at_tx[@]}" zcpctl list --json >"$tmp/jobs" || return 1
-		now=$(json state "$tmp/jobs"):$(json bytes_sent "$tmp/jobs")
-		[ "$now" != "$was" ] || [ "${now%%:*}" != blocked ] || return 0
-		was=$now
-		sleep 0.1
-	done
-	echo "no job is blocked after a minute:"
-	cat "$tmp/jobs"
-	return 1
-}
-
 # A job that blocks, and one whose window opens again, make all of them fire.
 tracepoints_fire() {
 	local event status=0

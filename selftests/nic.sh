@@ -122,22 +122,6 @@ switched_off() {
 	return $status
 }
 
-# Until a job of the sender's network namespace stands still, as nobody reads what it sends.
-until_blocked() {
-	local try now was=
-
-	for ((try = 0; try < 600; try++)); do
-		"${at_tx[@]}" zcpctl list --json >"$tmp/jobs" || return 1
-		now=$(json state "$tmp/jobs"):$(json bytes_sent "$tmp/jobs")
-		[ "$now" != "$was" ] || [ "${now%%:*}" != blocked ] || return 0
-		was=$now
-		sleep 0.1
-	done
-	echo "no job is blocked after a minute:"
-	cat "$tmp/jobs"
-	return 1
-}
-
 # Starts a transfer and stops its receiver part way; sets $sender.
 begin_and_hold() {
 	receive -o "$tmp/got" || return 1
