@@ -37,7 +37,7 @@ struct zlink;
  * @ready: links whose acknowledgments have come, with a reference each; who
  *	reads, polls or asks for a status takes their turns
  * @timer: sees that nobody does; holds no reference, and ends before @ref is freed
- * @look: takes them then
+ * @look: reports what was acknowledged on them then, and calls for their turns
  * @end: closes or frees it where a thread of the kernel's would have to, which must
  *	not wait for the file systems of its files
  * @called: @look is called and has not begun
