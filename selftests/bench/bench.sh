@@ -8,7 +8,7 @@
 # Writes OUT (bench-out in the top directory): results.json, targets.json,
 # table.txt, system.txt and *.svg.  Exits with 0, or 1 when a check of bytes or
 # counts failed.  KERNEL, MEM (MiB) and CPUS are those of the VM, TIMEOUT
-# (seconds) is for each of at most five VMs.
+# (seconds) is for each of at most six VMs.
 set -eu
 shopt -s inherit_errexit
 
@@ -68,8 +68,9 @@ mkdir -p "$top/.build"
 work=$(mktemp -d "$top/.build/bench.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
-# boot MEMORY SUITE...: runs these suites in a VM, into a directory of its own;
-# $pin is --pin or nothing.
+# boot MEMORY SUITE...: runs these suites in a VM, into a directory of its own.
+# $pin: --pin or nothing, whether each CPU of the VM stays on one of the host's;
+# $ends: the same, whether the sender and the receiver stay on a CPU each.
 parts=()
 boot() {
 	local part=$work/part${#parts[@]} memory=$1 status=0 names
@@ -85,7 +86,7 @@ boot() {
 		uname -srvm >$part/kernel
 		mkdir -p /tmp/bench
 		mount -t tmpfs -o size=90% bench /tmp/bench
-		${pin:+taskset -c 0} $top/user/bench/zcp-bench $pin --suite $names --rounds $rounds \
+		${ends:+taskset -c 0} $top/user/bench/zcp-bench $ends --suite $names --rounds $rounds \
 			${METHODS:+--methods $METHODS} $cases --dir /tmp/bench \
 			--disk \"\$ZCP_DISK\" --out $part" >"$part/stdout" || status=$?
 	rm -f "$work/disk"
@@ -105,19 +106,20 @@ chosen() {
 }
 
 failed=0
-# One sender and one receiver, each on a CPU of its own; and those of many threads, which
-# would all be on that one.
+# pinned: one sender and one receiver. rest: many threads, which would all be on one CPU.
+# cold has threads as well, and latencies, which the host's scheduler must not make.
 pinned=
 rest=
 for suite in $suites; do
 	case $suite in
 	bulk | small | message | study-[ac]) pinned+=" $suite" ;;
-	cache | study-b) ;;
+	cold | cache | study-b) ;;
 	*) rest+=" $suite" ;;
 	esac
 done
-pin=--pin
-[[ $kernel == uml* ]] || pin=
+can_pin=--pin
+[[ $kernel == uml* ]] || can_pin=
+pin=$can_pin ends=$can_pin
 # shellcheck disable=SC2086 # words
 [ -z "$pinned" ] || boot "$mem" $pinned
 # It has cases of both kinds.
@@ -125,13 +127,15 @@ if [[ " $suites " == *" study-b "* && -z $cases ]]; then
 	cases="--cases '[0-9]*'"
 	boot "$mem" study-b
 	cases="--cases 'streams-*'"
-	pin=
+	pin='' ends=''
 	boot "$mem" study-b
 	cases=
 elif [[ " $suites " == *" study-b "* ]]; then
-	pin=
+	pin='' ends=''
 	boot "$mem" study-b
 fi
+pin=$can_pin ends=
+[[ " $suites " != *" cold "* ]] || boot "$mem" cold
 pin=
 # shellcheck disable=SC2086 # words
 [ -z "$rest" ] || boot "$mem" $rest

@@ -13,7 +13,8 @@
 # See nic.sh for the VM's network.  The VM sees this system's files, but what
 # it writes is gone when it ends, except in DIR.  FILE is a disk, made with
 # SIZE if it is not there, and $ZCP_DISK is its device.  With --pin each CPU of
-# User-mode Linux stays on one of the host's, if there are as many.
+# User-mode Linux stays on one of the host's, if there are as many, and threads
+# of its drivers give way to them.
 set -eu
 shopt -s inherit_errexit
 

@@ -61,9 +61,11 @@ machine_command() {
 
 # A system call of a process there is two switches between a thread of the kernel,
 # one for each CPU, and a process of the host, which inherits the CPUs of the thread
-# that made it.  On one CPU that takes a tenth of what it does across two.
+# that made it.  On one CPU that takes a tenth of what it does across two.  Other threads
+# do what hardware does by itself, as reading from a disk, and have to leave the CPUs to
+# those.
 machine_pin() {
-	local pid='' threads=() cpu
+	local pid='' threads=() cpu thread
 
 	[ "$(nproc)" -ge "$cpus" ] || return 0
 	while [ -d "$dir" ]; do
@@ -75,6 +77,12 @@ machine_pin() {
 	done
 	for ((cpu = 0; cpu < cpus; cpu++)); do
 		taskset -cp "$cpu" "${threads[cpu]##*/}" >/dev/null || :
+	done
+	# Of the drivers' the last one may come later.
+	sleep 0.5
+	for thread in /proc/"$pid"/task/*; do
+		[[ " ${threads[*]:0:cpus} " == *" $thread "* ]] ||
+			renice -n 10 -p "${thread##*/}" >/dev/null 2>&1 || :
 	done
 }
 

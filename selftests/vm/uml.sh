@@ -3,8 +3,8 @@
 #
 # Build User-mode Linux in DIR, part of kernel.sh: the defconfig of ARCH=um,
 # uml.config and, for a VARIANT, uml-VARIANT.config. Nothing is done if DIR has
-# what would be built. The plain one, which measures speed, gets
-# uml-lazy-ipi.patch and uml-hz.patch; variants do not, uml-stock is for that.
+# what would be built. The plain one, which measures speed, gets uml-lazy-ipi.patch,
+# uml-hz.patch and uml-sched-clock.patch; variants do not, uml-stock is for that.
 #
 # usage: uml.sh SOURCE DIR [VARIANT]     SOURCE is the kernel's source tree
 set -eu
@@ -20,7 +20,7 @@ fragments=("$here/uml.config" ${3:+"$here/uml-$3.config"})
 # shellcheck disable=SC2034
 make_args=(ARCH=um)
 patches=()
-[ -n "${3-}" ] || patches=("$here/uml-lazy-ipi.patch" "$here/uml-hz.patch")
+[ -n "${3-}" ] || patches=("$here"/uml-{lazy-ipi,hz,sched-clock}.patch)
 # shellcheck source=kconfig.sh
 . "$here/kconfig.sh"
 

@@ -2,10 +2,11 @@
 /*
  * A file that is sent again and again.
  *
- * A sample is the time from the first call until the receiver has confirmed
+ * A sample has parts, and methods take turns by them: what else the host does meets all of
+ * them. The time of a part is that from the first call until the receiver has confirmed
  * every byte and the method has nothing open any more. Connections last for
  * all samples; what a method sets up for a connection is made anew for each
- * sample, before its time starts (zcp's link with the first job, within it), and
+ * part, before its time starts (zcp's link with the first job, within it), and
  * ended after it.
  */
 #include <pthread.h>
@@ -21,12 +22,14 @@
 #define HEADER 200
 #define CEILING_BLOCK (1 << 20)
 #define MAX_TRANSFERS 64
+/* Of a sample that is as many transfers or more. */
+#define PARTS 5
 
 struct stream {
 	struct transfer *t;
 	int nr;
 	void *state;
-	uint64_t off;
+	uint64_t off, repeat;
 	pthread_t thread;
 	pthread_barrier_t *ready;
 };
@@ -66,10 +69,10 @@ static void *send_stream(void *arg)
 
 	s->state = t->method->open(t->sock[s->nr]);
 	pthread_barrier_wait(s->ready);
-	for (uint64_t i = 0; i < t->repeat; i++)
+	for (uint64_t i = 0; i < s->repeat; i++)
 		send_once(s);
 	t->method->finish(s->state);
-	peer_wait(t->sock[s->nr], t->repeat);
+	peer_wait(t->sock[s->nr], s->repeat);
 	return NULL;
 }
 
@@ -98,17 +101,18 @@ static void without_threads(struct transfer *t, struct stream *streams, struct m
 	for (int i = 0; i < t->streams; i++)
 		streams[i].state = t->method->open(t->sock[i]);
 	meter_start(t->peer);
-	for (uint64_t n = 0; n < t->repeat; n++)
+	for (uint64_t n = 0; n < streams[0].repeat; n++)
 		for (int i = 0; i < t->streams; i++)
 			send_once(&streams[i]);
 	for (int i = 0; i < t->streams; i++)
 		t->method->finish(streams[i].state);
 	for (int i = 0; i < t->streams; i++)
-		peer_wait(t->sock[i], t->repeat);
+		peer_wait(t->sock[i], streams[i].repeat);
 	meter_stop(t->peer, m);
 }
 
-static void run(struct transfer *t, struct meter *m)
+/* So many transfers. */
+static void run(struct transfer *t, uint64_t repeat, struct meter *m)
 {
 	struct stream streams[MAX_STREAMS] = { 0 };
 	uint64_t off = 0;
@@ -117,6 +121,7 @@ static void run(struct transfer *t, struct meter *m)
 		streams[i].t = t;
 		streams[i].nr = i;
 		streams[i].off = off;
+		streams[i].repeat = repeat;
 		off += t->part[i];
 	}
 	if (needs_threads(t))
@@ -150,7 +155,7 @@ void transfer_open(struct transfer *t, struct peer *peer, double seconds)
 	if (seconds <= 0)
 		return;
 	for (;;) {
-		run(t, &m);
+		run(t, t->repeat, &m);
 		if (m.ns >= LEARN_NS)
 			break;
 		t->repeat *= 2;
@@ -158,16 +163,38 @@ void transfer_open(struct transfer *t, struct peer *peer, double seconds)
 	t->repeat = seconds * 1e9 * t->repeat / m.ns + 1;
 }
 
-void transfer_round(struct transfer *t)
+/* A part of a sample, which is nothing when there are fewer transfers than parts. */
+static void run_part(struct transfer *t, int part)
 {
-	double bytes = (double)t->size * t->repeat;
+	uint64_t repeat = t->repeat * (part + 1) / PARTS - t->repeat * part / PARTS;
 	struct meter m;
 
-	run(t, &m);
-	samples_add(&t->throughput, bytes * 8 / m.ns);
-	samples_add(&t->cpu, m.cpu / (bytes / 1e9));
-	t->cpu_seconds += m.cpu;
-	samples_add(&t->memory, m.peak_mem);
+	if (!repeat)
+		return;
+	run(t, repeat, &m);
+	t->sum.ns += m.ns;
+	t->sum.cpu += m.cpu;
+	if (m.peak_mem > t->sum.peak_mem)
+		t->sum.peak_mem = m.peak_mem;
+}
+
+/* All parts of it have been run. */
+static void add_sample(struct transfer *t)
+{
+	double bytes = (double)t->size * t->repeat;
+
+	samples_add(&t->throughput, bytes * 8 / t->sum.ns);
+	samples_add(&t->cpu, t->sum.cpu / (bytes / 1e9));
+	t->cpu_seconds += t->sum.cpu;
+	samples_add(&t->memory, t->sum.peak_mem);
+	t->sum = (struct meter){ 0 };
+}
+
+void transfer_round(struct transfer *t)
+{
+	for (int part = 0; part < PARTS; part++)
+		run_part(t, part);
+	add_sample(t);
 }
 
 void transfer_close(struct transfer *t)
@@ -192,9 +219,13 @@ void transfers_run(struct transfer *t, int nr, struct peer *peer, double seconds
 	for (int i = 0; i < nr; i++)
 		transfer_open(&t[i], peer, seconds);
 	for (int round = 0; round < opt.rounds; round++) {
-		rounds_order(order, nr, round);
+		for (int part = 0; part < PARTS; part++) {
+			rounds_order(order, nr, (uint64_t)round * PARTS + part);
+			for (int i = 0; i < nr; i++)
+				run_part(&t[order[i]], part);
+		}
 		for (int i = 0; i < nr; i++)
-			transfer_round(&t[order[i]]);
+			add_sample(&t[i]);
 	}
 	for (int i = 0; i < nr; i++)
 		transfer_close(&t[i]);

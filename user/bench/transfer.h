@@ -24,18 +24,19 @@ struct transfer {
 	int sock[MAX_STREAMS];
 	uint64_t part[MAX_STREAMS]; /* bytes of each stream */
 	uint64_t repeat;	    /* transfers in one sample */
+	struct meter sum;	    /* of the parts of a sample so far */
 	struct samples throughput, cpu, memory;
 	double cpu_seconds; /* of all rounds */
 };
 
 /* Connects, sends the file a few times, and finds how often a sample sends it. */
 void transfer_open(struct transfer *t, struct peer *peer, double seconds);
-/* Takes a sample. */
+/* Takes a sample, its parts in a row. */
 void transfer_round(struct transfer *t);
 void transfer_close(struct transfer *t);
 void transfer_report(const struct transfer *t, const char *suite, const char *cas);
 
-/* All of them, opt.rounds times, in another order each time. */
+/* All of them, opt.rounds times. They take turns by parts, in another order each time. */
 void transfers_run(struct transfer *t, int nr, struct peer *peer, double seconds);
 
 /* Sends all of @f with and without a header and has every byte compared. */
