@@ -278,6 +278,7 @@ static ssize_t zseg_push_file(struct zjob *job, struct zseg *seg,
 
 	if (zsource_is_cached(seg->file)) {
 		rd.len = zjob_window(sk, seg->left, room);
+		rd.left = seg->left;
 		if (zseg_get_pages(job, seg, &rd, batch, may_read)) {
 			*send_failed = true;
 			more = more || batch->bytes < seg->left;

@@ -236,6 +236,18 @@ void zsource_ra_init(struct file_ra_state *ra, struct file *file)
 		ra->ra_pages = zsource_window(file);
 }
 
+/*
+ * All pages that will be wanted, at once: who knows that need not begin with a few, and wait for
+ * the disk some times until they are many, nor read what comes after them. No more than the
+ * window are begun.
+ */
+static unsigned long zread_pages(const struct zread *rd)
+{
+	u64 left = min_t(u64, rd->left, (u64)INT_MAX << PAGE_SHIFT);
+
+	return DIV_ROUND_UP_ULL(offset_in_page(rd->pos) + left, PAGE_SIZE);
+}
+
 /**
  * zsource_wait() - Have the page at a position read, and wait for it
  * @rd: the position; @rd->len must not be 0
@@ -258,7 +270,7 @@ bool zsource_wait(const struct zread *rd)
 
 		if (!rd->ra || !mapping->a_ops->readahead)
 			return false;
-		page_cache_sync_ra(&ractl, DIV_ROUND_UP(rd->len, PAGE_SIZE));
+		page_cache_sync_ra(&ractl, zread_pages(rd));
 		next = index;
 		if (!zcp_get_folios_contig(mapping, &next, index, &fbatch))
 			return false;

@@ -11,6 +11,7 @@
  * @file: the file
  * @pos: the offset
  * @len: bytes wanted from there
+ * @left: bytes that will be wanted from there, those of @len among them
  * @ra: readahead state; NULL when this caller may not wait for the disk, or
  *	reads ahead by itself
  * @nocache: the pages shall not be marked as used
@@ -19,6 +20,7 @@ struct zread {
 	struct file *file;
 	loff_t pos;
 	size_t len;
+	u64 left;
 	struct file_ra_state *ra;
 	bool nocache;
 };

@@ -62,6 +62,7 @@ static ssize_t zxfer_step(struct zxfer *x)
 			return 0;
 		left = min_t(u64, left, size - x->pos);
 		rd.len = min_t(u64, left, ZXFER_STEP);
+		rd.left = left;
 		if (zsource_read(&rd, x->batch)) {
 			n = zpush_pages(&x->push, x->batch->bv, x->batch->nr,
 					x->batch->bytes, false,

@@ -122,6 +122,26 @@ direct() {
 		umount "$mnt"
 }
 
+# Of a range within a file nothing else is read, however much is to be read ahead.
+range_alone() {
+	local offset=1048576 length=3145728 resident
+
+	rm -f "$tmp/image"
+	truncate -s 64M "$tmp/image"
+	mkfs.ext4 -q -b 4096 "$tmp/image" && mount -o loop "$tmp/image" "$mnt" &&
+		cp "$src/file" "$mnt/" && sync && umount "$mnt" &&
+		mount -o loop "$tmp/image" "$mnt" || return 1
+	tail -c +$((offset + 1)) "$src/file" | head -c $length >"$tmp/part"
+	deliver "$(digest "$tmp/part")" --offset $offset --length $length "$mnt/file" || return 1
+	resident=$(fincore -b -n -r -o RES "$mnt/file")
+	# 64 KiB: a folio is read as a whole.
+	if [ "$resident" -lt $length ] || [ "$resident" -gt $((length + 65536)) ]; then
+		echo "$resident bytes are resident, of $length"
+		return 1
+	fi
+	umount "$mnt"
+}
+
 on_tmpfs() {
 	mount -t tmpfs tmpfs "$mnt" && fill && sent_and_unmounted zerocopy
 }
@@ -233,6 +253,12 @@ check "fs: O_DIRECT: copied, reason fs; mode zerocopy refused" direct 4194304
 umount "$mnt" 2>/dev/null
 check "fs: O_DIRECT: a size that is not whole sectors" direct 4198405
 umount "$mnt" 2>/dev/null
+if [ -z "$(missing fincore)" ]; then
+	check "fs: a range that is sent is read, and nothing beside it" range_alone
+	umount "$mnt" 2>/dev/null
+else
+	skip "fs: a range that is sent is read, and nothing beside it" "needs the command fincore"
+fi
 check "fs: files of /proc and /sys are refused" refused_files
 check "fs: busy while a job is in flight that alone has the file, free after SIGKILL" \
 	busy_while_in_flight

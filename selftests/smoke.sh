@@ -109,8 +109,8 @@ smoke "study-a" study-a read-send-1m sendfile zcp-job
 smoke "study-b" study-b read-send-1m sendfile zcp-job
 smoke "study-d" study-d glibc tcmalloc jemalloc zcp-pool
 if [ -n "$loop" ]; then
-	smoke "cold" cold sendfile zcp-xfer zcp-job
-	smoke "cache" cache sendfile zcp-job
+	smoke "cold" cold sendfile sendfile-ahead zcp-xfer zcp-job
+	smoke "cache" cache sendfile sendfile-fadvise zcp-job
 else
 	skip "cold" "needs a loop device"
 	skip "cache" "needs a loop device"

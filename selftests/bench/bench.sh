@@ -6,9 +6,9 @@
 # usage: [SUITE=NAME[,NAME]] [ROUNDS=N] [METHODS=NAME[,NAME]] [CASES='PATTERN'] [OUT=DIR] bench.sh
 #
 # Writes OUT (bench-out in the top directory): results.json, targets.json,
-# table.txt, system.txt and *.svg.  Exits with 0, or 1 when a check of bytes or
-# counts failed.  KERNEL, MEM (MiB) and CPUS are those of the VM, TIMEOUT
-# (seconds) is for each of at most six VMs.
+# table.txt, system.txt and *.svg.  Exits with 0, with 1 when a check of bytes or
+# counts failed, or with what ended it (4: zcp-bench could not go on).  KERNEL, MEM
+# (MiB) and CPUS are those of the VM, TIMEOUT (seconds) is for each of at most six VMs.
 set -eu
 shopt -s inherit_errexit
 
